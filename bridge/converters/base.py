@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NewType, Protocol
 
 from bridge.errors import BridgeError
+from bridge.jobs.model import Fingerprint
 
 Ticket = NewType("Ticket", str)
 """What a converter gives for a conversion that it has accepted. It survives a restart of the daemon."""
@@ -25,6 +26,8 @@ class ConversionRequest:
     parameters: Mapping[str, Any]
     source: Path
     key: str
+    fingerprint: Fingerprint | None = None
+    """Of a bounce, which somebody may write to again; None for an artifact, which stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,9 @@ class Converter(Protocol):
     name: str
     repeatable: bool
     """True where doing it twice costs nothing, so a request whose fate is unknown may just be made again."""
+
+    parallel: int
+    """How many conversions it takes at once."""
 
     def capabilities(self) -> Mapping[str, Capability]:
         """For each conversion that it knows: whether it can do it now."""

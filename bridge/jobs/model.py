@@ -78,7 +78,12 @@ DELIVERY_OPEN = frozenset({D.PENDING, D.WRITING, D.WAITING_RETRY})
 JOB_OPEN = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.WAITING, JobState.NEEDS_YOU})
 
 
-def job_state(conversions: Iterable[ConversionState], deliveries: Iterable[DeliveryState]) -> JobState:
+def job_state(
+    conversions: Iterable[ConversionState],
+    deliveries: Iterable[DeliveryState],
+    *,
+    unreadable_parts: bool = False,
+) -> JobState:
     """The state of a job whose conversions and deliveries are in these states.
 
     A job that failed in one part and still works on another is running: it is judged when all is over.
@@ -91,7 +96,7 @@ def job_state(conversions: Iterable[ConversionState], deliveries: Iterable[Deliv
         (bool(active), JobState.RUNNING),
         (C.QUEUED in of_conversions, JobState.RUNNING if C.DONE in of_conversions else JobState.QUEUED),
         (waiting, JobState.WAITING),
-        (C.FAILED in of_conversions or D.FAILED in of_deliveries, JobState.FAILED),
+        (C.FAILED in of_conversions or D.FAILED in of_deliveries or unreadable_parts, JobState.FAILED),
         (C.CANCELLED in of_conversions or D.CANCELLED in of_deliveries, JobState.CANCELLED),
     )
     return next((state for holds, state in rules if holds), JobState.DONE)
@@ -144,7 +149,7 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class Source:
-    """The audio of one part: where it lies and what is in it. `info` is what the probe found."""
+    """The audio of one part: where it lies, and what the probe found in it."""
 
     path: Path
     fingerprint: Fingerprint
@@ -164,8 +169,6 @@ class PlannedConversion:
     conversion: str
     converter: str
     parameters: Mapping[str, Any]
-    cache_key: str | None
-    deterministic: bool
     artifact_id: int | None = None
 
 

@@ -1,0 +1,230 @@
+"""The local engine as a converter: needs no key and no network, and doing a thing twice costs nothing.
+
+A ticket is the request's key, so the same request made twice is one piece of work. That is also how work
+begins before a bounce is settled: `speculate` starts it, the job's own `submit` finds it under way.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bridge.conversions.catalogue import CATALOGUE
+from bridge.converters.base import Artifact, Capability, ConversionRequest, Progress, Ticket
+from bridge.engine.models import ModelStore
+from bridge.engine.tasks import TASKS
+from bridge.engine.version import ENGINE_VERSION
+from bridge.engine.worker import Call, Worker
+from bridge.errors import BridgeError, ModelError, TicketLost, WorkerDied
+from bridge.jobs.model import Fingerprint, Source
+
+NEEDS_MODELS: Mapping[str, tuple[str, ...]] = {"audio_to_midi": ("basic-pitch",)}
+"""For each conversion: the models that the engine needs for it."""
+
+KEPT_RESULTS = 32
+"""How many finished results are kept for `fetch`; speculation that came to nothing goes with the rest."""
+
+
+@dataclass(eq=False)
+class _Task:
+    call: Call
+    folder: Path
+    claimed: bool
+    fraction: float = 0.0
+    doing: str = "waiting for the engine"
+
+
+class LocalConverter:
+    name = "local"
+    repeatable = True
+    parallel = 2
+    """One at work and one waiting, so that the engine never idles between two jobs."""
+
+    def __init__(self, worker: Worker, models: ModelStore, scratch: Path) -> None:
+        self._worker = worker
+        self._models = models
+        self._scratch = scratch
+        self._lock = threading.RLock()
+        self._tasks: dict[Ticket, _Task] = {}
+        self._on_change: list[Callable[[Ticket], None]] = []
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+
+    # Converter
+
+    def capabilities(self) -> Mapping[str, Capability]:
+        return {name: self._capability(name) for name, row in CATALOGUE.items() if self.name in row.quality}
+
+    def _capability(self, conversion: str) -> Capability:
+        if conversion not in TASKS:
+            return Capability(available=False, why_not="the local engine cannot do this yet")
+        try:
+            self._model_paths(conversion)
+        except ModelError as error:
+            return Capability(available=False, why_not=str(error))
+        return Capability(available=True)
+
+    def fingerprint(self, conversion: str) -> Mapping[str, str]:
+        hashes = {name: self._models.sha256(name) for name in NEEDS_MODELS.get(conversion, ())}
+        return {"engine": str(ENGINE_VERSION), **hashes}
+
+    def submit(self, request: ConversionRequest) -> Ticket:
+        return self._begin(request, claimed=True)
+
+    def poll(self, ticket: Ticket) -> Progress:
+        task = self._task(ticket)
+        future = task.call.future
+        if not future.done():
+            return Progress("running", fraction=task.fraction, doing=task.doing, poll_after_s=30.0)
+        error = future.exception()
+        if error is None:
+            return Progress("done", fraction=1.0)
+        with self._lock:
+            # A later submit of the same request begins anew.
+            self._drop(ticket)
+        known = error if isinstance(error, BridgeError) else WorkerDied(f"the engine failed: {error}.")
+        return Progress("failed", error=known)
+
+    def fetch(self, ticket: Ticket, folder: Path) -> list[Artifact]:
+        task = self._task(ticket)
+        artifacts = []
+        for row in task.call.future.result(timeout=0):
+            shutil.copyfile(task.folder / row["file"], folder / row["file"])
+            artifacts.append(Artifact(row["role"], folder / row["file"], row["media_type"]))
+        return artifacts
+
+    def cancel(self, ticket: Ticket) -> None:
+        with self._lock:
+            task = self._tasks.get(ticket)
+            if task is not None:
+                self._drop(ticket)
+        if task is not None:
+            self._worker.cancel(task.call)
+
+    def watch(self, on_change: Callable[[Ticket], None]) -> None:
+        self._on_change.append(on_change)
+
+    # What only the local engine can do
+
+    def speculate(self, request: ConversionRequest) -> Ticket:
+        """Begins work that may turn out to be for nothing."""
+        return self._begin(request, claimed=False)
+
+    def withdraw(self, ticket: Ticket) -> None:
+        """Ends speculative work, unless somebody has asked for it in the meantime."""
+        with self._lock:
+            task = self._tasks.get(ticket)
+            unclaimed = task is not None and not task.claimed
+        if unclaimed:
+            self.cancel(ticket)
+
+    def warm(self) -> None:
+        """Starts the engine process and loads the models that are there, if it does not run yet."""
+        if not self._worker.alive():
+            try:
+                models = self._model_paths("audio_to_midi")
+            except ModelError:
+                return
+            self._worker.call("warm", {"models": models})
+
+    def probe(self, path: Path, fingerprint: Fingerprint) -> Future[Source]:
+        """Decodes the whole file once: is it audio, what is in it, and the hash of its samples."""
+        call = self._worker.call(
+            "probe", {"source": str(path), "fingerprint": _plain(fingerprint)}, lane="quick"
+        )
+        found: Future[Source] = Future()
+
+        def finish(done: Future[Any]) -> None:
+            error = done.exception()
+            if error is not None:
+                found.set_exception(error)
+            else:
+                found.set_result(_source(path, fingerprint, done.result()))
+
+        call.future.add_done_callback(finish)
+        return found
+
+    # Inside
+
+    def _begin(self, request: ConversionRequest, *, claimed: bool) -> Ticket:
+        ticket = Ticket(request.key)
+        with self._lock:
+            task = self._tasks.get(ticket)
+            if task is not None and not _has_failed(task):
+                task.claimed = task.claimed or claimed
+                return ticket
+            self._forget_unclaimed()
+            folder = self._scratch / request.key
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            arguments = {
+                "source": str(request.source),
+                "fingerprint": _plain(request.fingerprint),
+                "parameters": dict(request.parameters),
+                "folder": str(folder),
+                "models": self._model_paths(request.conversion),
+            }
+            call = self._worker.call(
+                request.conversion, arguments, on_progress=lambda *how_far: self._progress(ticket, *how_far)
+            )
+            self._tasks[ticket] = _Task(call, folder, claimed)
+        call.future.add_done_callback(lambda _: self._changed(ticket))
+        return ticket
+
+    def _model_paths(self, conversion: str) -> dict[str, str]:
+        return {name: str(self._models.path(name)) for name in NEEDS_MODELS.get(conversion, ())}
+
+    def _task(self, ticket: Ticket) -> _Task:
+        with self._lock:
+            task = self._tasks.get(ticket)
+        if task is None:
+            raise TicketLost("the engine was restarted in the meantime; the conversion is begun again.")
+        return task
+
+    def _progress(self, ticket: Ticket, fraction: float, doing: str) -> None:
+        with self._lock:
+            task = self._tasks.get(ticket)
+            if task is None:
+                return
+            task.fraction, task.doing = fraction, doing
+        self._changed(ticket)
+
+    def _changed(self, ticket: Ticket) -> None:
+        for on_change in self._on_change:
+            on_change(ticket)
+
+    def _forget_unclaimed(self) -> None:
+        finished = [ticket for ticket, task in self._tasks.items() if task.call.future.done()]
+        for ticket in finished[:-KEPT_RESULTS]:
+            self._drop(ticket)
+
+    def _drop(self, ticket: Ticket) -> None:
+        task = self._tasks.pop(ticket, None)
+        if task is not None:
+            shutil.rmtree(task.folder, ignore_errors=True)
+
+
+def _plain(fingerprint: Fingerprint | None) -> list[int] | None:
+    return [fingerprint.size, fingerprint.mtime_ns] if fingerprint else None
+
+
+def _has_failed(task: _Task) -> bool:
+    return task.call.future.done() and task.call.future.exception() is not None
+
+
+def _source(path: Path, fingerprint: Fingerprint, info: Mapping[str, Any]) -> Source:
+    return Source(
+        path=path,
+        fingerprint=fingerprint,
+        samples_sha256=info["samples_sha256"],
+        frames=info["frames"],
+        channels=info["channels"],
+        rate_hz=info["rate_hz"],
+        duration_s=info["duration_s"],
+        warnings=tuple(info["warnings"]),
+    )

@@ -1,0 +1,209 @@
+"""The only wiring. `start` reads top to bottom as `stop` reads bottom to top.
+
+`BridgeCore` is everything but triggers and the control API: what `bridge convert` runs by itself when no
+daemon is there. `Daemon` is the whole.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge.actions import LOOK_TIMEOUT_S
+from bridge.clock import Clock, SystemClock
+from bridge.config import Settings, WatchedFolder, default_folders
+from bridge.converters.base import Converter, Ticket
+from bridge.converters.local import LocalConverter
+from bridge.delivery.desk import DeliveryDesk
+from bridge.engine.models import ModelStore
+from bridge.engine.worker import Worker, WorkerOptions
+from bridge.errors import BridgeError
+from bridge.jobs.cache import Cache
+from bridge.jobs.conversion_steps import ConversionSteps
+from bridge.jobs.events import EventFeed
+from bridge.jobs.intake import Intake
+from bridge.jobs.model import JobRequest
+from bridge.jobs.runner import Runner
+from bridge.jobs.store import JOURNAL_NAME, Journal
+from bridge.owner import OwnerNote, Ownership
+from bridge.presets import PresetShelf
+from bridge.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from bridge.server.control import ControlServer
+    from bridge.triggers.folder import FolderTrigger
+
+log = logging.getLogger(__name__)
+
+
+class _EngineChild:
+    """The engine as the supervisor sees it."""
+
+    def __init__(self, worker: Worker, local: LocalConverter) -> None:
+        self._worker = worker
+        self._local = local
+
+    def crashed(self) -> bool:
+        return self._worker.crashed()
+
+    def restart(self) -> None:
+        self._local.warm()
+
+
+class BridgeCore:
+    """Owner of one BRIDGE_HOME: journal, engine, runner. Fulfils `actions.Bridge`."""
+
+    def __init__(self, home: Path, settings: Settings, *, clock: Clock | None = None) -> None:
+        self.home = home
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self._stack = ExitStack()
+        self._owner = Ownership(home)
+
+    def start(self) -> None:
+        """Raises HomeInUse when another bridge has this home, JournalError for a journal that does not open."""
+        with ExitStack() as stack:
+            self._owner.take()
+            stack.callback(self._owner.release)
+            self._make()
+            stack.callback(self.journal.close)
+            stack.callback(self.worker.stop)
+            self.runner.start()
+            stack.callback(self.runner.stop)
+            self.intake.start()
+            stack.callback(self.intake.stop)
+            self._stack = stack.pop_all()
+
+    def stop(self) -> None:
+        """Ends everything in reverse order. What was under way goes on at the next start."""
+        self._stack.close()
+
+    def _make(self) -> None:
+        home, settings, clock = self.home, self.settings, self.clock
+        self.journal = Journal(home / JOURNAL_NAME, clock=clock)
+        self.feed = EventFeed(self.journal, clock)
+        self.presets = PresetShelf(home / "presets")
+        self.models = ModelStore(home / "models")
+        self.worker = Worker("engine", _worker_options(home, settings))
+        self.local = LocalConverter(self.worker, self.models, home / "cache" / "engine")
+        self.converters: Mapping[str, Converter] = {self.local.name: self.local}
+        self.steps = ConversionSteps(
+            self.journal, Cache(home / "cache" / "results"), self.converters, self.feed, clock
+        )
+        desk = DeliveryDesk(
+            self.journal,
+            clock,
+            settings_bpm=settings.tempo_bpm,
+            fingerprint=lambda converter, conversion: self.converters[converter].fingerprint(conversion),
+        )
+        self.runner = Runner(self.journal, self.steps, self.converters, desk.handle, clock)
+        self.intake = Intake(self.journal, self.steps, self.presets, self.local)
+
+    # What actions ask
+
+    def folders(self) -> tuple[WatchedFolder, ...]:
+        return self.settings.folders or default_folders()
+
+    def submit(self, request: JobRequest) -> int:
+        job_id = self.intake.submit(request).result(timeout=LOOK_TIMEOUT_S)
+        assert job_id is not None, "only a watched folder's files can be old news"
+        return job_id
+
+    def project_folder_of(self, source: Path) -> Path:
+        for folder in self.folders():
+            if folder.project_folder is not None and source.is_relative_to(folder.path):
+                return folder.project_folder
+        return source.parent
+
+    def cancel(self, job_id: int) -> None:
+        for converter, ticket in self.journal.cancel_job(job_id):
+            try:
+                self.converters[converter].cancel(Ticket(ticket))
+            except BridgeError as error:
+                log.warning("job %d is cancelled here, but not at %s: %s", job_id, converter, error)
+
+    def retry(self, job_id: int) -> None:
+        for part_id in self.journal.retry_job(job_id):
+            self.intake.look_again(part_id)
+
+    def rescan(self) -> None:
+        """Without triggers there is nothing to look through."""
+
+
+class Daemon(BridgeCore):
+    """The whole: the core, the supervisor, one trigger for each watched folder, the control API."""
+
+    def start(self) -> None:
+        super().start()
+        with ExitStack() as stack:
+            stack.push(self._stack)
+            self._start_supervisor(stack)
+            self._start_triggers(stack)
+            port = self._start_server(stack)
+            self._owner.announce(
+                OwnerNote(os.getpid(), self.settings.server.host, port, started_at=self.clock.wall())
+            )
+            self.local.warm()
+            self._stack = stack.pop_all()
+
+    def _start_supervisor(self, stack: ExitStack) -> None:
+        self.supervisor = Supervisor({"engine": _EngineChild(self.worker, self.local)}, self.clock)
+        self.supervisor.start()
+        stack.callback(self.supervisor.stop)
+
+    def _start_triggers(self, stack: ExitStack) -> None:
+        from bridge.triggers.folder import FolderTrigger
+
+        if not self.settings.folders:
+            for folder in default_folders():
+                folder.path.mkdir(parents=True, exist_ok=True)
+        self.triggers: list[FolderTrigger] = []
+        for folder in self.folders():
+            trigger = FolderTrigger(folder, self.intake, clock=self.clock)
+            trigger.start()
+            stack.callback(trigger.stop)
+            self.triggers.append(trigger)
+
+    def _start_server(self, stack: ExitStack) -> int:
+        """Starts the control API and gives its port; 0 when the settings turn it off."""
+        if not self.settings.server.enabled:
+            return 0
+        from bridge.server.control import ControlServer
+
+        server: ControlServer = ControlServer(self, self.settings.server)
+        server.start()
+        stack.callback(server.stop)
+        return server.port
+
+    def rescan(self) -> None:
+        for trigger in self.triggers:
+            trigger.rescan("asked for")
+
+    def status(self) -> dict[str, Any]:
+        """What is going on, as plain data: folders, engine, jobs in each state."""
+        return {
+            "folders": [trigger.status() for trigger in self.triggers],
+            "engine": {
+                "running": self.worker.alive(),
+                "restarts": self.supervisor.restarts()["engine"],
+                "conversions": {
+                    name: {"available": one.available, "why_not": one.why_not}
+                    for name, one in self.local.capabilities().items()
+                },
+            },
+            "jobs": self.journal.counts(),
+        }
+
+
+def _worker_options(home: Path, settings: Settings) -> WorkerOptions:
+    return WorkerOptions(
+        threads=settings.engine_threads(),
+        memory_mb=settings.engine.memory_mb,
+        idle_exit_s=settings.engine.idle_exit_s,
+        low_priority=settings.engine.low_priority,
+        log_file=home / "logs" / "engine.log",
+    )

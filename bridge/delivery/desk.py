@@ -1,0 +1,229 @@
+"""Deliveries: from an artifact in the cache to a file in the project folder, exactly once.
+
+A delivery that cannot be made now (disk full, drive unplugged, folder read-only) waits and is tried again by
+itself, however long it takes. Nothing is ever overwritten.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import bridge
+from bridge.clock import Clock
+from bridge.crash_points import reach
+from bridge.delivery.placing import Choice, Content, NameTakenError, choose_name, place, recover, temp_path
+from bridge.delivery.render import file_name, render
+from bridge.errors import BridgeError, DeliveryError
+from bridge.jobs import plan
+from bridge.jobs.model import DeliveryState, PlannedDelivery
+from bridge.jobs.records import ArtifactRecord, ConversionRecord, DeliveryRecord, JobRecord, PartRecord
+from bridge.jobs.store import Journal
+from bridge.media.musical_context import MusicalContext, context_of
+from bridge.presets import Preset
+
+D = DeliveryState
+
+RETRY_AFTER_S = (2.0, 5.0, 10.0, 30.0, 60.0)
+"""How long a delivery waits after its first, second … failure; the last one holds for all later ones."""
+
+Fields = dict[str, str]
+
+
+class DeliveryDesk:
+    """Makes deliveries. `fingerprint` says what a converter's results depend on, for the provenance file."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        *,
+        settings_bpm: float | None,
+        fingerprint: Callable[[str, str], Mapping[str, str]],
+    ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._settings_bpm = settings_bpm
+        self._fingerprint = fingerprint
+
+    def handle(self, delivery: DeliveryRecord) -> None:
+        """Takes one delivery as far as it goes. Raises StaleJobError when it was cancelled meanwhile."""
+        if delivery.state is D.WAITING_RETRY:
+            self._journal.move_delivery(delivery.id, D.WAITING_RETRY, D.PENDING)
+            delivery = self._journal.delivery(delivery.id)
+        try:
+            self._deliver(delivery)
+        except DeliveryError as error:
+            self._wait(delivery, error)
+        except OSError as error:
+            self._wait(delivery, DeliveryError(f"it cannot be delivered: {error}."))
+
+    def _deliver(self, delivery: DeliveryRecord) -> None:
+        if delivery.state is D.WRITING and self._was_written(delivery):
+            self._done(delivery, delivery.final_path, note=delivery.note)
+            return
+        job, part = self._job(delivery), self._journal.part(delivery.part_id)
+        content, name, note = self._content(delivery, job, part)
+        state = delivery.state
+        while True:
+            choice = choose_name(job.project_folder, name, content)
+            if choice.exists:
+                self._done(delivery, choice.path, note=note, before=state, content=content)
+                return
+            temp = self._intend(delivery, state, choice, content, note)
+            state = D.WRITING
+            try:
+                place(choice.path, temp, content)
+            except NameTakenError:
+                continue
+            reach("delivery-after-rename")
+            self._done(delivery, choice.path, note=note, before=state)
+            reach("delivery-after-done")
+            return
+
+    def _was_written(self, delivery: DeliveryRecord) -> bool:
+        assert delivery.final_path
+        assert delivery.temp_path
+        assert delivery.sha256
+        return recover(delivery.final_path, delivery.temp_path, delivery.sha256, delivery.size or 0)
+
+    def _intend(
+        self, delivery: DeliveryRecord, state: DeliveryState, choice: Choice, content: Content, note: str
+    ) -> Path:
+        temp = temp_path(choice.path, delivery.id)
+        reach("delivery-before-intent")
+        self._journal.move_delivery(
+            delivery.id,
+            state,
+            D.WRITING,
+            final_path=str(choice.path),
+            temp_path=str(temp),
+            sha256=content.sha256,
+            size=content.size,
+            note=note,
+        )
+        reach("delivery-after-intent")
+        return temp
+
+    def _done(
+        self,
+        delivery: DeliveryRecord,
+        path: Path | None,
+        *,
+        note: str | None,
+        before: DeliveryState = D.WRITING,
+        content: Content | None = None,
+    ) -> None:
+        assert path is not None
+        stat = path.stat()
+        fields: dict[str, Any] = {"final_path": str(path), "note": note}
+        if content is not None:
+            fields |= {"sha256": content.sha256}
+        self._journal.move_delivery(
+            delivery.id,
+            before,
+            D.DONE,
+            then=self._then(delivery),
+            size=stat.st_size,
+            mtime_ns=stat.st_mtime_ns,
+            **fields,
+        )
+
+    def _then(self, delivery: DeliveryRecord) -> list[PlannedDelivery]:
+        """The provenance file, once everything else of the part lies where it belongs."""
+        if delivery.kind == plan.SIDECAR or not self._journal.part_is_settled(delivery.part_id):
+            return []
+        planned = plan.sidecar(Preset.model_validate(self._job(delivery).preset_data))
+        return [planned] if planned else []
+
+    def _wait(self, delivery: DeliveryRecord, error: BridgeError) -> None:
+        current = self._journal.delivery(delivery.id)
+        wait_s = RETRY_AFTER_S[min(current.attempt, len(RETRY_AFTER_S) - 1)]
+        self._journal.move_delivery(
+            delivery.id,
+            current.state,
+            D.WAITING_RETRY,
+            error=error,
+            attempt=current.attempt + 1,
+            retry_at=self._clock.wall() + wait_s,
+        )
+
+    # What is delivered
+
+    def _job(self, delivery: DeliveryRecord) -> JobRecord:
+        job = self._journal.job(delivery.job_id)
+        assert job is not None, f"delivery {delivery.id} belongs to a job"
+        return job
+
+    def _content(
+        self, delivery: DeliveryRecord, job: JobRecord, part: PartRecord
+    ) -> tuple[Content, Path, str]:
+        context = self.context(job, part)
+        fields = {"bounce": part.path.stem, "preset": job.preset}
+        if delivery.kind == plan.SIDECAR:
+            data = self._provenance(job, part, context)
+            return Content.of_bytes(data), Path(f"{part.path.stem}.bridge.json"), ""
+        assert delivery.artifact_id is not None
+        artifact = self._journal.artifact(delivery.artifact_id)
+        step = self._journal.conversion(artifact.conversion_id).step
+        rendered = render(artifact, context, track_name=part.path.stem)
+        fields |= {"role": artifact.role, "step": step, "ext": rendered.extension}
+        return rendered.content, file_name(delivery.settings["pattern"], fields), rendered.note
+
+    def context(self, job: JobRecord, part: PartRecord) -> MusicalContext:
+        """What is known about the music of this part."""
+        preset = Preset.model_validate(job.preset_data)
+        return context_of(part.path, preset_bpm=preset.tempo_bpm, settings_bpm=self._settings_bpm)
+
+    def _provenance(self, job: JobRecord, part: PartRecord, context: MusicalContext) -> bytes:
+        detail = self._journal.detail(job.id)
+        assert detail is not None
+        conversions = [one for one in detail.conversions if one.part_id == part.id]
+        delivered = [one for one in detail.deliveries if one.part_id == part.id and one.state is D.DONE]
+        data = {
+            "made_by": f"DAW Bridge {bridge.__version__}",
+            "job": job.id,
+            "preset": job.preset,
+            "source": _source_facts(part),
+            "tempo_bpm": context.tempo_bpm,
+            "tempo_source": context.tempo_source,
+            "conversions": [self._conversion_facts(one, detail.artifacts) for one in conversions],
+            "files": [
+                {"name": one.final_path.name, "sha256": one.sha256} for one in delivered if one.final_path
+            ],
+            "bounced_at": _iso(part.closed_at),
+            "delivered_at": _iso(self._clock.wall()),
+        }
+        return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
+
+    def _conversion_facts(
+        self, conversion: ConversionRecord, artifacts: tuple[ArtifactRecord, ...]
+    ) -> dict[str, Any]:
+        return {
+            "step": conversion.step,
+            "conversion": conversion.conversion,
+            "converter": conversion.converter,
+            "parameters": conversion.parameters,
+            "from_cache": conversion.cached,
+            "depends_on": dict(self._fingerprint(conversion.converter, conversion.conversion)),
+            "artifacts": {one.role: one.sha256 for one in artifacts if one.conversion_id == conversion.id},
+        }
+
+
+def _source_facts(part: PartRecord) -> dict[str, Any]:
+    assert part.source is not None
+    return {
+        "name": part.path.name,
+        "samples_sha256": part.source.samples_sha256,
+        "frames": part.source.frames,
+        "channels": part.source.channels,
+        "rate_hz": part.source.rate_hz,
+        "warnings": list(part.warnings),
+    }
+
+
+def _iso(wall_s: float) -> str:
+    return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="milliseconds")

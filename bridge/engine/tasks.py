@@ -1,0 +1,88 @@
+"""What an engine process can be asked to do. Heavy imports happen inside the tasks, when they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bridge.errors import AudioError
+
+
+@dataclass(frozen=True)
+class TaskContext:
+    """What a task gets besides its arguments.
+
+    `progress(fraction, doing)` tells how far it is; `check()` raises Cancelled when it shall stop.
+    """
+
+    threads: int
+    progress: Callable[[float, str], None]
+    check: Callable[[], None]
+
+
+Task = Callable[[Mapping[str, Any], TaskContext], Any]
+
+
+@contextmanager
+def _unchanged(arguments: Mapping[str, Any]) -> Iterator[Path]:
+    """The source, which must be in the same state before and after: else the result would be a lie."""
+    source, expected = Path(arguments["source"]), arguments.get("fingerprint")
+    if expected is not None and _state(source) != expected:
+        raise _changed(source)
+    yield source
+    if expected is not None and _state(source) != expected:
+        raise _changed(source)
+
+
+def _state(source: Path) -> list[int]:
+    try:
+        stat = source.stat()
+    except OSError as error:
+        raise AudioError(
+            f"it cannot be read: {error.strerror}.", file=source, remedy="Bounce it again."
+        ) from error
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _changed(source: Path) -> AudioError:
+    return AudioError(
+        "it was written to again while it was being read.",
+        file=source,
+        remedy="Its new version is a bounce of its own and is taken by itself once it is finished.",
+    )
+
+
+def _probe(arguments: Mapping[str, Any], context: TaskContext) -> Any:
+    from bridge.media import audio_files
+
+    with _unchanged(arguments) as source:
+        return audio_files.probe(source, check=context.check).to_json()
+
+
+def _audio_to_midi(arguments: Mapping[str, Any], context: TaskContext) -> Any:
+    from bridge.engine import notes
+
+    with _unchanged(arguments) as source:
+        return notes.audio_to_midi(
+            source,
+            arguments["parameters"],
+            Path(arguments["folder"]),
+            model=Path(arguments["models"]["basic-pitch"]),
+            progress=context.progress,
+            check=context.check,
+            threads=context.threads,
+        )
+
+
+def _warm(arguments: Mapping[str, Any], context: TaskContext) -> Any:
+    """Loads what is slow to load, so that the next bounce finds it there."""
+    from bridge.engine import notes
+    from bridge.media import audio_files  # noqa: F401  imported for later
+
+    notes.session(Path(arguments["models"]["basic-pitch"]), context.threads)
+
+
+TASKS: Mapping[str, Task] = {"probe": _probe, "audio_to_midi": _audio_to_midi, "warm": _warm}

@@ -1,0 +1,164 @@
+"""The engine process: reads calls from its standard input, runs them, answers on its standard output.
+
+Started by `Worker` as `python -m bridge.engine.worker_process`. Whatever a library prints goes to standard
+error, which is the engine's log: the pipe carries messages only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
+
+import psutil
+
+from bridge.engine.tasks import TASKS, TaskContext
+from bridge.engine.worker import LANES, OUT_OF_MEMORY_EXIT
+from bridge.errors import BridgeError, Cancelled, WorkerError, WorkerOutOfMemory
+
+WATCH_EVERY_S = 0.2
+LOWEST_NICE = 19
+PROGRESS_EVERY_S = 0.1
+
+
+class Answers:
+    """The way back to the daemon. One line a message, whole."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._stream.write(json.dumps(message).encode() + b"\n")
+            self._stream.flush()
+
+
+class LaneRunner(threading.Thread):
+    """Runs the calls of one lane, one after the other."""
+
+    def __init__(self, lane: str, answers: Answers, threads: int) -> None:
+        super().__init__(name=f"lane-{lane}", daemon=True)
+        self.calls: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
+        self.cancelled: set[int] = set()
+        self.last_work = time.monotonic()
+        self.busy = False
+        self._answers = answers
+        self._threads = threads
+
+    def run(self) -> None:
+        while True:
+            message = self.calls.get()
+            self.busy = True
+            self._answers.send({"id": message["id"], **self._outcome(message)})
+            self.last_work = time.monotonic()
+            self.busy = False
+
+    def _outcome(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return {"result": TASKS[message["task"]](message["arguments"], self._context(message["id"]))}
+        except MemoryError:
+            error: BridgeError = WorkerOutOfMemory(
+                "there was not enough memory for this.", remedy="Bounce a shorter piece."
+            )
+        except BridgeError as known:
+            error = known
+        except Exception as unforeseen:  # noqa: BLE001  whatever happens, the daemon gets an answer
+            traceback.print_exc()
+            error = WorkerError(
+                f"the engine failed: {type(unforeseen).__name__}: {unforeseen}.",
+                remedy="logs/engine.log says where; please report it.",
+            )
+        return {"error": error.to_json()}
+
+    def _context(self, call_id: int) -> TaskContext:
+        return TaskContext(
+            threads=self._threads,
+            progress=self._progress(call_id),
+            check=lambda: self._check(call_id),
+        )
+
+    def _check(self, call_id: int) -> None:
+        if call_id in self.cancelled:
+            self.cancelled.discard(call_id)
+            raise Cancelled("cancelled.")
+
+    def _progress(self, call_id: int) -> Callable[[float, str], None]:
+        last = 0.0
+
+        def report(fraction: float, doing: str) -> None:
+            nonlocal last
+            if time.monotonic() - last >= PROGRESS_EVERY_S:
+                last = time.monotonic()
+                self._answers.send({"id": call_id, "fraction": round(fraction, 4), "doing": doing})
+
+        return report
+
+
+def _watch(lanes: Mapping[str, LaneRunner], *, memory_mb: int, idle_exit_s: float) -> None:
+    """Ends the process when it is too large or has been idle for long. Runs for ever otherwise."""
+    process = psutil.Process()
+    while True:
+        time.sleep(WATCH_EVERY_S if any(lane.busy for lane in lanes.values()) else 1.0)
+        if process.memory_info().rss > memory_mb * 2**20:
+            os._exit(OUT_OF_MEMORY_EXIT)
+        idle_since = max(lane.last_work for lane in lanes.values())
+        busy = any(lane.busy or not lane.calls.empty() for lane in lanes.values())
+        if idle_exit_s and not busy and time.monotonic() - idle_since > idle_exit_s:
+            os._exit(0)
+
+
+def _lower_priority() -> None:
+    with contextlib.suppress(psutil.Error, OSError):
+        idle = getattr(psutil, "IDLE_PRIORITY_CLASS", None)  # Windows only
+        psutil.Process().nice(LOWEST_NICE if idle is None else idle)
+
+
+def _private_stdout() -> BinaryIO:
+    """The pipe to the daemon, with file descriptor 1 turned into standard error for everybody else."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return answers
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--memory-mb", type=int, default=1500)
+    parser.add_argument("--idle-exit-s", type=float, default=0.0)
+    parser.add_argument("--low-priority", type=int, default=1)
+    options = parser.parse_args()
+    answers = Answers(_private_stdout())
+    if options.low_priority:
+        _lower_priority()
+    lanes = {lane: LaneRunner(lane, answers, options.threads) for lane in LANES}
+    for lane in lanes.values():
+        lane.start()
+    threading.Thread(
+        target=_watch,
+        args=(lanes,),
+        kwargs={"memory_mb": options.memory_mb, "idle_exit_s": options.idle_exit_s},
+        daemon=True,
+    ).start()
+    for line in sys.stdin.buffer:
+        message = json.loads(line)
+        if "cancel" in message:
+            for lane in lanes.values():
+                lane.cancelled.add(message["cancel"])
+        else:
+            lanes[message["lane"]].calls.put(message)
+    # End of file: the daemon is gone, and nobody waits for an answer any more.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

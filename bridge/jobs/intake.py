@@ -1,0 +1,280 @@
+"""From a file to a job: looks into the file, decides whether it is news, and tells the journal.
+
+A job is made only when the file has been looked at, so "the same audio at the same place" is no second job.
+If the bridge dies before that, the file is found again by the scan at the next start.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import queue
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from bridge.converters.base import ConversionRequest, Ticket
+from bridge.crash_points import reach
+from bridge.errors import BridgeError, Cancelled, WorkerDied, WorkerError
+from bridge.jobs.conversion_steps import ConversionSteps
+from bridge.jobs.model import DeliveryState, Fingerprint, JobRequest, PlannedConversion, Source
+from bridge.jobs.store import Journal
+from bridge.presets import Preset, PresetShelf
+
+log = logging.getLogger(__name__)
+
+PROBE_ATTEMPTS = 3
+SAME_EXPORT_S = 3.0
+KEPT_PROBES = 256
+_PREFIX_ENDS = " -_"
+
+
+class Engine(Protocol):
+    """What the intake needs of the local converter: a look into a file, and work on suspicion."""
+
+    def probe(self, path: Path, fingerprint: Fingerprint) -> Future[Source]: ...
+    def warm(self) -> None: ...
+    def speculate(self, request: ConversionRequest) -> Ticket: ...
+    def withdraw(self, ticket: Ticket) -> None: ...
+
+
+@dataclass(eq=False)
+class _Arrival:
+    """A file that shall become a job (or, with `part_id`, be looked at again for one that failed)."""
+
+    request: JobRequest
+    answer: Future[int | None] = field(default_factory=Future)
+    part_id: int | None = None
+    attempt: int = 1
+
+
+ProbeKey = tuple[Path, Fingerprint]
+
+
+class Intake:
+    """What triggers talk to. All methods return at once and may be called from any thread."""
+
+    def __init__(
+        self, journal: Journal, steps: ConversionSteps, presets: PresetShelf, engine: Engine
+    ) -> None:
+        self._journal = journal
+        self._steps = steps
+        self._presets = presets
+        self._engine = engine
+        self._todo: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._probes: OrderedDict[ProbeKey, Future[Source]] = OrderedDict()
+        self._speculative: dict[Path, list[Ticket]] = {}
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._todo.put(None)
+        self._thread.join()
+
+    # What the folder trigger asks and tells
+
+    def knows(self, path: Path, fingerprint: Fingerprint) -> bool:
+        return self._journal.knows(path, fingerprint)
+
+    def is_first_visit(self, folder: Path) -> bool:
+        return self._journal.is_first_visit(folder)
+
+    def remember(self, folder: Path, files: Mapping[Path, Fingerprint]) -> None:
+        self._journal.remember(folder, files)
+
+    def hint(self) -> None:
+        self._todo.put(self._engine.warm)
+
+    def speculate(self, request: JobRequest) -> None:
+        self._todo.put(lambda: self._speculate(request))
+
+    def withdraw(self, path: Path) -> None:
+        self._todo.put(lambda: self._withdraw(path))
+
+    def accept(self, request: JobRequest) -> None:
+        self.submit(request)
+
+    # What actions ask
+
+    def submit(self, request: JobRequest) -> Future[int | None]:
+        """The job's id, once the file has been looked at; None where there is nothing new to do."""
+        arrival = _Arrival(request)
+        self._todo.put(lambda: self._look(arrival))
+        return arrival.answer
+
+    def look_again(self, part_id: int) -> None:
+        """A part that could not be read is looked at again."""
+        self._todo.put(lambda: self._look_again(part_id))
+
+    # The thread
+
+    def _run(self) -> None:
+        while (work := self._todo.get()) is not None:
+            try:
+                work()
+            except Exception:
+                log.exception("the intake stumbled; it goes on")
+
+    def _probe(self, request: JobRequest) -> Future[Source]:
+        key = (request.source, request.fingerprint)
+        found = self._probes.get(key)
+        if found is None or (found.done() and found.exception() is not None):
+            found = self._probes[key] = self._engine.probe(*key)
+            while len(self._probes) > KEPT_PROBES and next(iter(self._probes.values())).done():
+                self._probes.popitem(last=False)
+        return found
+
+    def _speculate(self, request: JobRequest) -> None:
+        probe = self._probe(request)
+        probe.add_done_callback(lambda done: self._todo.put(lambda: self._begin_on_suspicion(request, done)))
+
+    def _begin_on_suspicion(self, request: JobRequest, probe: Future[Source]) -> None:
+        key = (request.source, request.fingerprint)
+        if probe.exception() is not None or key not in self._probes:
+            return  # The job, if there will be one, tells what is wrong.
+        source = probe.result()
+        try:
+            planned = self._plan(request)[1]
+            requests = [self._steps.request_for(one, source) for one in planned if one.converter == "local"]
+        except BridgeError:
+            return
+        fresh = [one for one in requests if not self._steps.is_cached(one.key)]
+        self._speculative[request.source] = [self._engine.speculate(one) for one in fresh]
+
+    def _withdraw(self, path: Path) -> None:
+        for key in [key for key in self._probes if key[0] == path]:
+            del self._probes[key]
+        for ticket in self._speculative.pop(path, ()):
+            self._engine.withdraw(ticket)
+
+    def _look(self, arrival: _Arrival) -> None:
+        probe = self._probe(arrival.request)
+        probe.add_done_callback(lambda done: self._todo.put(lambda: self._looked(arrival, done)))
+
+    def _looked(self, arrival: _Arrival, probe: Future[Source]) -> None:
+        try:
+            error = probe.exception()
+            source = None if error else probe.result()
+        except CancelledError:
+            error, source = Cancelled("cancelled."), None
+        if isinstance(error, WorkerDied) and arrival.attempt < PROBE_ATTEMPTS:
+            arrival.attempt += 1
+            self._look(arrival)
+            return
+        if isinstance(error, Cancelled):
+            arrival.answer.set_exception(error)  # We are being stopped: the next start finds the file again.
+            return
+        known = error if isinstance(error, BridgeError) or error is None else WorkerError(f"{error}.")
+        try:
+            arrival.answer.set_result(self._register(arrival, source, known))
+        except Exception as failure:
+            arrival.answer.set_exception(failure)
+            raise
+        finally:
+            self._probes.pop((arrival.request.source, arrival.request.fingerprint), None)
+
+    def _register(self, arrival: _Arrival, source: Source | None, error: BridgeError | None) -> int | None:
+        request = arrival.request
+        if source is not None and request.watched_folder is not None and self._is_old_news(request, source):
+            self._journal.note_file(request.source, request.fingerprint)
+            return None
+        preset_data: Mapping[str, Any] = {}
+        planned: list[PlannedConversion] = []
+        if source is not None:
+            try:
+                preset, planned = self._plan(request)
+                preset_data = preset.model_dump(by_alias=True)
+            except BridgeError as fault:
+                error, source = fault, None
+        if arrival.part_id is not None:
+            return self._revive(arrival, source, planned)
+        join = self._export_of(request, source) if source is not None else None
+        reach("job-before-create")
+        job_id = self._journal.create_job(request, preset_data, source, planned, error=error, join=join)
+        reach("job-after-create")
+        self._speculative.pop(request.source, None)
+        return job_id
+
+    def _plan(self, request: JobRequest) -> tuple[Preset, list[PlannedConversion]]:
+        preset = self._presets.get(request.preset)
+        return preset, self._steps.plan_source(preset, request)
+
+    def _look_again(self, part_id: int) -> None:
+        part = self._journal.part(part_id)
+        job = self._journal.job(part.job_id)
+        assert job is not None
+        try:
+            fingerprint = Fingerprint.of(part.path)
+        except OSError:
+            return  # It is gone; the part keeps saying what was wrong with it.
+        request = JobRequest(
+            source=part.path,
+            fingerprint=fingerprint,
+            preset=job.preset,
+            project_folder=job.project_folder,
+            trigger=job.trigger,
+            private=job.private,
+            overrides=job.overrides,
+            closed_at=part.closed_at,
+        )
+        self._look(_Arrival(request, part_id=part_id))
+
+    def _revive(
+        self, arrival: _Arrival, source: Source | None, planned: list[PlannedConversion]
+    ) -> int | None:
+        assert arrival.part_id is not None
+        part = self._journal.part(arrival.part_id)
+        if source is not None:
+            preset = self._presets.get(arrival.request.preset)
+            self._journal.revive_part(part.id, source, preset.model_dump(by_alias=True), planned)
+        return part.job_id
+
+    # Is it news?
+
+    def _is_old_news(self, request: JobRequest, source: Source) -> bool:
+        """The same audio at the same place, and what came of it is still there (or still being made)."""
+        job_id = self._journal.earlier_job_of(request.source, source.samples_sha256, request.preset)
+        detail = self._journal.detail(job_id) if job_id is not None else None
+        if detail is None:
+            return False
+        part = next(part for part in reversed(detail.parts) if part.path == request.source)
+        conversions = [one for one in detail.conversions if one.part_id == part.id]
+        deliveries = [one for one in detail.deliveries if one.part_id == part.id]
+        under_way = any(one.is_open for one in conversions) or any(one.is_open for one in deliveries)
+        done = [one for one in deliveries if one.state is DeliveryState.DONE and one.final_path]
+        return under_way or (
+            bool(done)
+            and len(done) == len(deliveries)
+            and all(one.final_path is not None and one.final_path.exists() for one in done)
+        )
+
+    def _export_of(self, request: JobRequest, source: Source) -> int | None:
+        """The job that began with another file of the same export, if this is one of several."""
+        if request.watched_folder is None:
+            return None
+        earliest = request.closed_at - SAME_EXPORT_S
+        recent = self._journal.recent_parts(request.watched_folder, request.preset, earliest)
+        for part in recent:
+            if part.source is not None and same_export(part.source, source):
+                return part.job_id
+        return None
+
+
+def same_export(first: Source, second: Source) -> bool:
+    """Two tracks of one "export all tracks": names with a common beginning, same folder, length and rate."""
+    if first.path == second.path or first.path.parent != second.path.parent:
+        return False
+    if (first.frames, first.rate_hz) != (second.frames, second.rate_hz):
+        return False
+    if first.path.suffix.lower() != second.path.suffix.lower():
+        return False
+    names = zip(first.path.stem, second.path.stem, strict=False)
+    common = "".join(one for one, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], names))
+    # "Song Drums" and "Song Deep" share "Song D": what counts is that a separator is in what they share.
+    return any(end in common for end in _PREFIX_ENDS)

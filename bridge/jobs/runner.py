@@ -1,0 +1,144 @@
+"""The runner: takes each open row of the journal one step further, whenever its time has come.
+
+One thread decides what is next, a small pool does it. What is in memory here is only who is busy; everything
+else is in the journal, so a restart goes on where the last life ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from bridge.clock import Clock
+from bridge.converters.base import Converter, Ticket
+from bridge.errors import StaleJobError
+from bridge.jobs.conversion_steps import ConversionSteps
+from bridge.jobs.model import ConversionState
+from bridge.jobs.records import ConversionRecord, DeliveryRecord
+from bridge.jobs.store import Journal
+
+log = logging.getLogger(__name__)
+
+C = ConversionState
+POOL_SIZE = 8
+DELIVERIES_AT_ONCE = 2
+LONGEST_SLEEP_S = 30.0
+ACTIVE = (C.SUBMITTING, C.RUNNING, C.FETCHING, C.WAITING_RETRY)
+
+
+class Runner:
+    """Owns the pool. `start` takes up what an earlier life left; `stop` leaves the rest to the next one."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        steps: ConversionSteps,
+        converters: Mapping[str, Converter],
+        deliver: Callable[[DeliveryRecord], None],
+        clock: Clock,
+    ) -> None:
+        self._journal = journal
+        self._steps = steps
+        self._converters = converters
+        self._deliver = deliver
+        self._clock = clock
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._busy: set[tuple[str, int]] = set()
+        self._changed: set[Ticket] = set()
+        self._pool = ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="runner")
+        self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
+
+    def start(self) -> None:
+        self._steps.take_up_after_restart()
+        for converter in self._converters.values():
+            converter.watch(self._ticket_changed)
+        self._journal.listen(lambda _events: self._wake.set())
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def _ticket_changed(self, ticket: Ticket) -> None:
+        with self._lock:
+            self._changed.add(ticket)
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            try:
+                self._tick()
+                sleep_s = self._until_next()
+            except Exception:
+                log.exception("the runner stumbled; it goes on")
+                sleep_s = 1.0
+            self._wake.wait(sleep_s)
+
+    def _tick(self) -> None:
+        now = self._clock.wall()
+        with self._lock:
+            changed, self._changed = self._changed, set()
+        for conversion in self._journal.conversions_of_tickets(changed):
+            work = partial(self._steps.advance, conversion)
+            if not self._dispatch("conversion", conversion.id, work):
+                # Busy: it may be past the point where it asked. Looked at again when it is through.
+                with self._lock:
+                    self._changed.add(Ticket(conversion.ticket or ""))
+        for conversion in self._journal.due_conversions(now, POOL_SIZE * 4, states=ACTIVE):
+            self._dispatch("conversion", conversion.id, partial(self._steps.advance, conversion))
+        for conversion in self._startable(now):
+            self._dispatch("conversion", conversion.id, partial(self._steps.advance, conversion))
+        for delivery in self._journal.due_deliveries(now, DELIVERIES_AT_ONCE):
+            self._dispatch("delivery", delivery.id, partial(self._deliver, delivery))
+
+    def _startable(self, now: float) -> Iterable[ConversionRecord]:
+        """Queued conversions for which their converter has a place free."""
+        taken = self._journal.in_flight()
+        queued = self._journal.due_conversions(now, POOL_SIZE, states=(C.QUEUED,))
+        for conversion in queued:
+            converter = self._converters.get(conversion.converter)
+            if converter is None or taken.get(conversion.converter, 0) < converter.parallel:
+                taken[conversion.converter] = taken.get(conversion.converter, 0) + 1
+                yield conversion
+
+    def _until_next(self) -> float:
+        retry_at = self._journal.next_retry_at()
+        if retry_at is None:
+            return LONGEST_SLEEP_S
+        return min(LONGEST_SLEEP_S, max(0.01, retry_at - self._clock.wall()))
+
+    def _dispatch(self, kind: str, row_id: int, work: Callable[[], Any]) -> bool:
+        key = (kind, row_id)
+        with self._lock:
+            if key in self._busy or self._stopping.is_set():
+                return False
+            self._busy.add(key)
+        self._pool.submit(self._do, key, work)
+        return True
+
+    def _do(self, key: tuple[str, int], work: Callable[[], Any]) -> None:
+        try:
+            work()
+        except StaleJobError:
+            log.debug("%s %s was changed by somebody else meanwhile", *key)
+        except Exception:
+            log.exception("%s %s stumbled; it is tried again", *key)
+            # Not at once and not all together: whatever is wrong may take a moment to pass.
+            self._stopping.wait(random.uniform(0.5, 1.5))  # noqa: S311  no secret
+        finally:
+            with self._lock:
+                self._busy.discard(key)
+            self._wake.set()

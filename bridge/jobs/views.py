@@ -1,0 +1,238 @@
+"""Reading the journal: the daemon through its own connection, the command line through a read-only one."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bridge.jobs.model import Fingerprint, Source
+from bridge.jobs.records import (
+    ArtifactRecord,
+    ConversionRecord,
+    DeliveryRecord,
+    Event,
+    JobDetail,
+    JobRecord,
+    PartRecord,
+)
+
+
+class Views:
+    """All questions to the journal. Safe to ask from any thread."""
+
+    def __init__(self, connection: sqlite3.Connection, lock: threading.RLock | None = None) -> None:
+        self._db = connection
+        self._lock = lock or threading.RLock()
+
+    def _all(self, statement: str, *values: Any) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._db.execute(statement, values).fetchall()
+
+    def _one(self, statement: str, *values: Any) -> sqlite3.Row | None:
+        with self._lock:
+            row: sqlite3.Row | None = self._db.execute(statement, values).fetchone()
+            return row
+
+    # One thing
+
+    def job(self, job_id: int) -> JobRecord | None:
+        row = self._one("SELECT * FROM jobs WHERE id = ?", job_id)
+        return JobRecord.from_row(row) if row else None
+
+    def part(self, part_id: int) -> PartRecord:
+        row = self._one("SELECT * FROM parts WHERE id = ?", part_id)
+        assert row is not None, f"part {part_id} is named by another row"
+        return PartRecord.from_row(row)
+
+    def conversion(self, conversion_id: int) -> ConversionRecord:
+        row = self._one("SELECT * FROM conversions WHERE id = ?", conversion_id)
+        assert row is not None, f"conversion {conversion_id} is named by another row"
+        return ConversionRecord.from_row(row)
+
+    def artifact(self, artifact_id: int) -> ArtifactRecord:
+        row = self._one("SELECT * FROM artifacts WHERE id = ?", artifact_id)
+        assert row is not None, f"artifact {artifact_id} is named by another row"
+        return ArtifactRecord.from_row(row)
+
+    def delivery(self, delivery_id: int) -> DeliveryRecord:
+        row = self._one("SELECT * FROM deliveries WHERE id = ?", delivery_id)
+        assert row is not None, f"delivery {delivery_id} is named by another row"
+        return DeliveryRecord.from_row(row)
+
+    def detail(self, job_id: int) -> JobDetail | None:
+        """The job with its parts, conversions, artifacts and deliveries; None where there is no such job."""
+        job = self.job(job_id)
+        if job is None:
+            return None
+        rows = {
+            table: self._all(f"SELECT * FROM {table} WHERE job_id = ? ORDER BY id", job_id)
+            for table in ("parts", "conversions", "deliveries")
+        }
+        artifacts = self._all(
+            "SELECT a.* FROM artifacts a JOIN conversions c ON c.id = a.conversion_id"
+            " WHERE c.job_id = ? ORDER BY a.id",
+            job_id,
+        )
+        return JobDetail(
+            job=job,
+            parts=tuple(map(PartRecord.from_row, rows["parts"])),
+            conversions=tuple(map(ConversionRecord.from_row, rows["conversions"])),
+            artifacts=tuple(map(ArtifactRecord.from_row, artifacts)),
+            deliveries=tuple(map(DeliveryRecord.from_row, rows["deliveries"])),
+        )
+
+    # What is to be done
+
+    def due_conversions(self, now: float, limit: int, *, states: Iterable[str]) -> list[ConversionRecord]:
+        """Open conversions in `states` whose time has come, first those of the highest rank."""
+        wanted = tuple(map(str, states))
+        marks = ", ".join("?" for _ in wanted)
+        rows = self._all(
+            f"SELECT * FROM conversions WHERE state IN ({marks})"
+            " AND (retry_at IS NULL OR retry_at <= ?) ORDER BY rank DESC, id LIMIT ?",
+            *wanted,
+            now,
+            limit,
+        )
+        return list(map(ConversionRecord.from_row, rows))
+
+    def conversions_of_tickets(self, tickets: Iterable[str]) -> list[ConversionRecord]:
+        """The running conversions that hold one of these tickets."""
+        wanted = tuple(tickets)
+        if not wanted:
+            return []
+        marks = ", ".join("?" for _ in wanted)
+        rows = self._all(
+            f"SELECT * FROM conversions WHERE state = 'running' AND ticket IN ({marks})", *wanted
+        )
+        return list(map(ConversionRecord.from_row, rows))
+
+    def due_deliveries(self, now: float, limit: int) -> list[DeliveryRecord]:
+        """Open deliveries whose time has come, first those of the highest rank."""
+        rows = self._all(
+            "SELECT * FROM deliveries WHERE state IN ('pending', 'writing', 'waiting_retry')"
+            " AND (retry_at IS NULL OR retry_at <= ?) ORDER BY rank DESC, id LIMIT ?",
+            now,
+            limit,
+        )
+        return list(map(DeliveryRecord.from_row, rows))
+
+    def next_retry_at(self) -> float | None:
+        """When (wall clock) the next waiting row is due; None where nothing waits for a time."""
+        row = self._one(
+            "SELECT min(at) AS at FROM ("
+            " SELECT min(retry_at) AS at FROM conversions"
+            "  WHERE state IN ('queued', 'submitting', 'running', 'fetching', 'waiting_retry', 'unknown')"
+            " UNION ALL SELECT min(retry_at) FROM deliveries"
+            "  WHERE state IN ('pending', 'writing', 'waiting_retry'))"
+        )
+        return row["at"] if row else None
+
+    def in_flight(self) -> dict[str, int]:
+        """For each converter: how many conversions it has accepted and not finished."""
+        rows = self._all(
+            "SELECT converter, count(*) AS n FROM conversions"
+            " WHERE state IN ('submitting', 'running', 'fetching') GROUP BY converter"
+        )
+        return {row["converter"]: row["n"] for row in rows}
+
+    def part_is_settled(self, part_id: int) -> bool:
+        """True when nothing of this part is open besides, at most, one delivery that is being finished."""
+        row = self._one(
+            "SELECT (SELECT count(*) FROM conversions WHERE part_id = ?1"
+            " AND state IN ('queued', 'submitting', 'running', 'fetching', 'waiting_retry', 'unknown'))"
+            " + (SELECT count(*) FROM deliveries WHERE part_id = ?1"
+            " AND state IN ('pending', 'writing', 'waiting_retry')) AS n",
+            part_id,
+        )
+        return row is not None and row["n"] <= 1
+
+    # What the folder trigger asks
+
+    def knows(self, path: Path, fingerprint: Fingerprint) -> bool:
+        """True when this file in this state is known, or is an output of ours, finished or being written."""
+        row = self._one("SELECT size, mtime_ns FROM files WHERE path = ?", str(path))
+        if row and (row["size"], row["mtime_ns"]) == (fingerprint.size, fingerprint.mtime_ns):
+            return True
+        own = self._all("SELECT state, size, mtime_ns FROM deliveries WHERE final_path = ?", str(path))
+        return any(
+            row["state"] == "writing"
+            or (row["size"], row["mtime_ns"]) == (fingerprint.size, fingerprint.mtime_ns)
+            for row in own
+        )
+
+    def is_first_visit(self, folder: Path) -> bool:
+        return self._one("SELECT 1 FROM folders WHERE path = ?", str(folder)) is None
+
+    def earlier_job_of(self, path: Path, samples_sha256: str, preset: str) -> int | None:
+        """The newest job that has this very audio at this path through this preset."""
+        row = self._one(
+            "SELECT p.job_id FROM parts p JOIN jobs j ON j.id = p.job_id"
+            " WHERE p.path = ? AND p.samples_sha256 = ? AND j.preset = ? ORDER BY p.id DESC LIMIT 1",
+            str(path),
+            samples_sha256,
+            preset,
+        )
+        return row["job_id"] if row else None
+
+    def recent_parts(self, watched_folder: Path, preset: str, closed_after: float) -> list[PartRecord]:
+        """Parts of jobs of this folder and preset that were closed after `closed_after` (wall clock)."""
+        rows = self._all(
+            "SELECT p.* FROM (SELECT * FROM jobs ORDER BY id DESC LIMIT 64) j JOIN parts p ON p.job_id = j.id"
+            " WHERE j.watched_folder = ? AND j.preset = ? AND p.closed_at >= ? ORDER BY p.id DESC",
+            str(watched_folder),
+            preset,
+            closed_after,
+        )
+        return list(map(PartRecord.from_row, rows))
+
+    def latest_source(self) -> Path | None:
+        """The file of the newest part that a watched folder brought; else of the newest part at all."""
+        row = self._one(
+            "SELECT p.path FROM parts p JOIN jobs j ON j.id = p.job_id"
+            " ORDER BY j.watched_folder IS NOT NULL DESC, p.id DESC LIMIT 1"
+        )
+        return Path(row["path"]) if row else None
+
+    def source_of(self, part_id: int) -> Source | None:
+        return self.part(part_id).source
+
+    # What people ask
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs are in each state."""
+        return {
+            row["state"]: row["n"] for row in self._all("SELECT state, count(*) n FROM jobs GROUP BY state")
+        }
+
+    def jobs(
+        self, *, limit: int = 20, states: Iterable[str] | None = None, before: int | None = None
+    ) -> list[JobRecord]:
+        """The newest jobs first; `before` is the id to go on below."""
+        wanted = None if states is None else tuple(map(str, states))
+        where, values = "id < ?", [before if before is not None else 2**62]
+        if wanted is not None:
+            where += f" AND state IN ({', '.join('?' for _ in wanted)})"
+            values += wanted  # type: ignore[arg-type]  # values for the statement, of any kind
+        rows = self._all(
+            f"SELECT * FROM jobs WHERE {where} ORDER BY id DESC LIMIT ?",
+            *values,
+            limit,
+        )
+        return list(map(JobRecord.from_row, rows))
+
+    def events_since(self, event_id: int, limit: int = 1000) -> list[Event]:
+        """Events with a greater id, oldest first."""
+        rows = self._all("SELECT * FROM events WHERE id > ? ORDER BY id LIMIT ?", event_id, limit)
+        return [
+            Event(row["id"], row["at"], row["job_id"], row["kind"], json.loads(row["data_json"]))
+            for row in rows
+        ]
+
+    def last_event_id(self) -> int:
+        row = self._one("SELECT max(id) AS id FROM events")
+        return row["id"] or 0 if row else 0

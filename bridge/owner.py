@@ -1,0 +1,97 @@
+"""One owner for each BRIDGE_HOME: a lock that dies with its process, and a note where to reach it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import filelock
+
+from bridge.errors import HomeInUse
+
+LOCK_NAME = "owner.lock"
+NOTE_NAME = "owner.json"
+TOKEN_NAME = "token"  # noqa: S105  the file's name, not the token
+
+
+@dataclass(frozen=True)
+class OwnerNote:
+    """Where the running daemon listens. `port` 0: it has no control API."""
+
+    pid: int
+    host: str
+    port: int
+    started_at: float
+
+
+class Ownership:
+    """Held by the process that runs the bridge on this BRIDGE_HOME."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._lock = filelock.FileLock(home / LOCK_NAME)
+
+    def take(self) -> None:
+        """Raises HomeInUse when another bridge has it."""
+        self._home.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise HomeInUse(
+                f"another bridge is running on {self._home}.",
+                remedy="`bridge status` shows it. Stop it first, or set BRIDGE_HOME to another folder.",
+            ) from None
+        with contextlib.suppress(OSError):
+            (self._home / NOTE_NAME).unlink(missing_ok=True)
+
+    def announce(self, note: OwnerNote) -> None:
+        """Writes down where this owner can be reached, at one stroke."""
+        temp = self._home / f"{NOTE_NAME}.{note.pid}"
+        temp.write_text(json.dumps(asdict(note)), encoding="utf-8")
+        temp.replace(self._home / NOTE_NAME)
+
+    def release(self) -> None:
+        with contextlib.suppress(OSError):
+            (self._home / NOTE_NAME).unlink(missing_ok=True)
+        self._lock.release()
+
+
+def is_owned(home: Path) -> bool:
+    """True when a bridge is running on this BRIDGE_HOME."""
+    if not (home / LOCK_NAME).exists():
+        return False
+    lock = filelock.FileLock(home / LOCK_NAME)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def read_note(home: Path) -> OwnerNote | None:
+    """Where the owner listens; None when there is none, or it has not said so (yet)."""
+    try:
+        data = json.loads((home / NOTE_NAME).read_text(encoding="utf-8"))
+        return OwnerNote(**data)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def token(home: Path) -> str:
+    """The secret that the control API asks for; made on first use, readable by this user only."""
+    path = home / TOKEN_NAME
+    with contextlib.suppress(OSError):
+        if found := path.read_text(encoding="ascii").strip():
+            return found
+    fresh = secrets.token_urlsafe(32)
+    home.mkdir(parents=True, exist_ok=True)
+    # On Windows the mode says little; there the user's own data folder keeps others out.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(fresh)
+    return fresh

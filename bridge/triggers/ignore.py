@@ -1,0 +1,63 @@
+"""What in a watched folder is no bounce, whatever is in it: tables of names, compared without case.
+
+A path is judged below its watched folder only: the watched folder itself may be called what it likes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import PurePath
+
+from bridge.media.audio_header import AUDIO_SUFFIXES
+
+# "." covers hidden files, AppleDouble twins ("._take.wav") and our own files in the making (".name.id.part").
+IGNORED_PREFIXES = (
+    ".",
+    "qrender_",  # REAPER's queued renders
+    "~$",  # lock files of Windows programs
+)
+
+# Only what ends like audio is a bounce: .asd, .reapeaks, .tmp, .part and .crdownload need no row here.
+BOUNCE_SUFFIXES: frozenset[str] = AUDIO_SUFFIXES
+
+IGNORED_FOLDERS = frozenset(
+    {
+        "queuedrenders",  # REAPER
+        "peaks",  # REAPER's and Ardour's caches (interchange/<session>/peaks)
+        "reapeaks",
+        "@eadir",  # Synology's thumbnails
+        "#recycle",
+        "#snapshot",
+        "$recycle.bin",  # Windows
+        "system volume information",
+        "lost+found",
+    }
+)
+
+
+def is_bounce_name(name: str) -> bool:
+    """Whether a file of this name may be a bounce."""
+    suffix = os.path.splitext(name)[1]  # noqa: PTH122 - called for each file of a scan: four times as fast
+    return suffix.casefold() in BOUNCE_SUFFIXES and not name.casefold().startswith(IGNORED_PREFIXES)
+
+
+def is_ignored_folder(name: str) -> bool:
+    """Whether everything below a folder of this name is left alone."""
+    return name.startswith(".") or name.casefold() in IGNORED_FOLDERS
+
+
+def is_ignored_way(folder_names: Iterable[str]) -> bool:
+    """Whether one of these folders, from the watched one down, is left alone."""
+    return any(is_ignored_folder(name) for name in folder_names)
+
+
+def may_be_bounce(below: str, *, recursive: bool) -> bool:
+    """Whether the file with this path, seen from its watched folder, may be a bounce."""
+    *folders, name = PurePath(below).parts or ("",)
+    return is_bounce_name(name) and not (folders and not recursive) and not is_ignored_way(folders)
+
+
+def may_hold_bounces(below: str, *, recursive: bool) -> bool:
+    """Whether the folder with this path, seen from its watched folder, is looked into."""
+    return recursive and not is_ignored_way(PurePath(below).parts)

@@ -1,0 +1,212 @@
+"""scripts/test.py, prove.py and check: set up, then everything that says whether the bridge is right.
+
+The checks run before the tests and never hide them: each part runs, whatever the others said.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from house.process import SetupError, run, say
+from house.setup import House, Wish, prepare
+from house.start import ROOT
+
+BRANCHES_PERCENT = 85.0
+NO_TESTS = 5  # pytest's exit code
+CODE = ("bridge", "scripts", "tests", "benchmarks")
+QUICK = ("-m", "not slow and not long")
+USUAL = ("-m", "not long")
+LONG = ("-m", "long", "--timeout=7200")
+LARGER = {"BRIDGE_FUZZ_ROUNDS": "20000", "BRIDGE_FAULT_ROUNDS": "200"}
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Tests and checks that were run. An error in a fixture counts as a failure."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
+
+    def line(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The set-up house and the environment in which tests run."""
+
+    house: House
+    python: str
+    environment: Mapping[str, str]
+
+
+# --- the three scripts -------------------------------------------------------------------------------------
+
+
+def test(arguments: Sequence[str]) -> int:
+    """The whole suite; `--quick`: only what is fast, without the coverage gate. The rest goes to pytest."""
+    quick = "--quick" in arguments
+    rest = [argument for argument in arguments if argument != "--quick"]
+
+    def everything(bench: Bench) -> Tally:
+        tally = static_checks(bench)
+        if quick:
+            return tally + pytest(bench, [*QUICK, *rest])
+        coverage(bench, "erase")
+        tally += pytest(bench, [*USUAL, *rest], covered=True)
+        coverage(bench, "combine", "--quiet")
+        # A chosen part of the tests says nothing about the coverage of the whole.
+        return tally if rest else tally + coverage_gate(bench)
+
+    return _with_bench(everything)
+
+
+def prove(arguments: Sequence[str]) -> int:
+    """The long tests, and faults and fuzz with larger counts."""
+
+    def everything(bench: Bench) -> Tally:
+        larger = Bench(
+            bench.house, bench.python, {**LARGER, **bench.environment, "BRIDGE_TEST_PROFILE": "prove"}
+        )
+        tally = pytest(larger, [*LONG, *arguments], may_be_empty=True)
+        folders = [name for name in ("tests/faults", "tests/fuzz") if (bench.house.root / name).is_dir()]
+        if folders:
+            tally += pytest(larger, [*USUAL, "--timeout=7200", *folders, *arguments], may_be_empty=True)
+        return tally
+
+    return _with_bench(everything)
+
+
+def check() -> int:
+    """The checks alone; the coverage gate reads what the last scripts/test.py left."""
+
+    def everything(bench: Bench) -> Tally:
+        tally = static_checks(bench) + pytest(bench, ["tests/test_imports.py", "-q"])
+        if (bench.house.root / ".coverage").is_file():
+            return tally + coverage_gate(bench)
+        print("coverage: no data yet; scripts/test.py makes it")
+        return tally
+
+    return _with_bench(everything)
+
+
+def _with_bench(everything: Callable[[Bench], Tally]) -> int:
+    house = House(ROOT)
+    # Models stay from run to run; everything else of BRIDGE_HOME is fresh each time.
+    kept = house.venv / "test-home"
+    try:
+        python = prepare(house, Wish(groups=("core", "test"), home=str(kept)))
+    except SetupError as error:
+        say(str(error))
+        return 1
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="bridge-tests-", ignore_cleanup_errors=True) as folder:
+        environment = {
+            "BRIDGE_HOME": str(Path(folder) / "home"),
+            "BRIDGE_MODELS_MIRROR": str(kept / "models"),
+            "PYTHONHASHSEED": "0",
+            "PYTHONUTF8": "1",
+        }
+        tally = everything(Bench(house, str(python), {**os.environ, **environment}))
+    print(f"\nIn {time.monotonic() - begun:.0f} s, checks included:")
+    print(tally.line(), flush=True)
+    return 1 if tally.failed or not tally.passed else 0
+
+
+# --- the parts ---------------------------------------------------------------------------------------------
+
+
+def static_checks(bench: Bench) -> Tally:
+    """Lint, format and types: a line each, and what is wrong."""
+    python = bench.python
+    cache = ["--cache-dir", str(bench.house.root / ".mypy_cache")]
+    code = [name for name in CODE if (bench.house.root / name).is_dir()]
+    table = {
+        "ruff check": [python, "-m", "ruff", "check", *code, "scripts/check"],
+        "ruff format": [python, "-m", "ruff", "format", "--check", *code, "scripts/check"],
+        "mypy --strict": [python, "-m", "mypy", "--strict", *cache, *code],
+    }
+    tally = Tally()
+    for name, command in table.items():
+        begun = time.monotonic()
+        done = run(command, environment=bench.environment, folder=bench.house.root)
+        print(f"{name}: {'ok' if done.ok else 'FAILED'} ({time.monotonic() - begun:.1f} s)", flush=True)
+        if not done.ok:
+            print(done.output.rstrip(), flush=True)
+        tally += Tally(passed=int(done.ok), failed=int(not done.ok))
+    return tally
+
+
+def pytest(
+    bench: Bench, arguments: Sequence[str], *, covered: bool = False, may_be_empty: bool = False
+) -> Tally:
+    """Runs pytest in the open; counts from its own report. Coverage's patch covers child processes."""
+    report = Path(bench.environment["BRIDGE_HOME"]).with_name("report.xml")
+    report.unlink(missing_ok=True)
+    module = ["-m", "coverage", "run", "-m", "pytest"] if covered else ["-m", "pytest"]
+    command = [bench.python, *module, f"--junit-xml={report}", *arguments]
+    code = subprocess.run(command, cwd=bench.house.root, env=dict(bench.environment), check=False).returncode
+    tally = read_report(report)
+    nothing_ran = code == NO_TESTS and may_be_empty
+    if code and not tally.failed and not nothing_ran:  # it broke down, or was stopped
+        return tally + Tally(failed=1)
+    return tally
+
+
+def read_report(path: Path) -> Tally:
+    """The counts of a JUnit report; none if there is no report."""
+    if not path.is_file():
+        return Tally()
+    tally = Tally()
+    for suite in ET.parse(path).getroot().iter("testsuite"):  # noqa: S314 - pytest wrote it just now
+        count = {name: int(suite.get(name, "0")) for name in ("tests", "failures", "errors", "skipped")}
+        failed = count["failures"] + count["errors"]
+        passed = max(0, count["tests"] - failed - count["skipped"])
+        tally += Tally(passed=passed, failed=failed, skipped=count["skipped"])
+    return tally
+
+
+def coverage(bench: Bench, *arguments: str) -> str:
+    done = subprocess.run(
+        [bench.python, "-m", "coverage", *arguments],
+        cwd=bench.house.root,
+        env=dict(bench.environment),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout if done.returncode == 0 else ""
+
+
+def coverage_gate(bench: Bench) -> Tally:
+    """At least 85 % of the branches of bridge/ taken, by the tests or by processes that they started."""
+    text = coverage(bench, "json", "-o", "-", "--quiet")
+    try:
+        percent = branches_percent(json.loads(text))
+    except (ValueError, KeyError):
+        print("coverage: FAILED, no data to read")
+        return Tally(failed=1)
+    ok = percent >= BRANCHES_PERCENT
+    if not ok:
+        print(coverage(bench, "report", "--skip-covered", "--sort=cover").rstrip())
+    verdict = "ok" if ok else "FAILED"
+    print(f"coverage: {verdict}, {percent:.1f} % of the branches ({BRANCHES_PERCENT:.0f} % is the gate)")
+    return Tally(passed=int(ok), failed=int(not ok))
+
+
+def branches_percent(report: Mapping[str, Mapping[str, float]]) -> float:
+    """Share of the branches that were taken, 0 to 100; 100 where there are none."""
+    totals = report["totals"]
+    return 100.0 * totals["covered_branches"] / totals["num_branches"] if totals["num_branches"] else 100.0

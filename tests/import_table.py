@@ -1,0 +1,63 @@
+"""The one table of who may import whom. tests/test_imports.py holds the code to it, lazy imports included.
+
+A unit is a package or a module right under `bridge`. It may import itself and what its row names; a dotted
+name opens that one module and no more. Triggers, converters and deliveries never import one another; only
+`daemon` wires everything.
+"""
+
+from __future__ import annotations
+
+EVERYWHERE = frozenset({"errors", "units", "clock", "crash_points"})
+
+MAY_IMPORT: dict[str, frozenset[str]] = {
+    # the ground: imports nothing above itself
+    "errors": frozenset(),
+    "units": frozenset(),
+    "crash_points": frozenset(),
+    "clock": frozenset({"units"}),
+    "logs": EVERYWHERE,
+    "toml_faults": EVERYWHERE,
+    "testing": EVERYWHERE | {"conversions", "converters.base", "jobs.model"},
+    # facts and formats
+    "media": frozenset({"errors", "units"}),
+    "conversions": frozenset({"errors", "units", "media"}),
+    "config": EVERYWHERE | {"toml_faults"},
+    "presets": EVERYWHERE | {"toml_faults", "conversions"},
+    # the work
+    "engine": frozenset({"errors", "units", "media"}),
+    "midi": EVERYWHERE | {"media", "logs"},
+    "supervisor": EVERYWHERE | {"logs"},
+    "triggers": EVERYWHERE | {"media", "jobs", "config", "logs"},
+    "jobs": EVERYWHERE | {"media", "config", "presets", "conversions", "converters.base", "logs"},
+    "converters": EVERYWHERE
+    | {"media", "config", "conversions", "engine", "jobs.model", "supervisor", "logs"},
+    "delivery": EVERYWHERE | {"media", "config", "presets", "jobs", "logs"},
+    # what the musician touches
+    "actions": EVERYWHERE | {"config", "presets", "conversions", "jobs"},
+    "server": EVERYWHERE | {"actions", "config", "presets", "conversions", "jobs", "logs"},
+    "daemon": EVERYWHERE
+    | {"actions", "config", "presets", "conversions", "converters", "delivery", "engine", "jobs", "logs"}
+    | {"media", "midi", "server", "supervisor", "triggers"},
+    "cli": EVERYWHERE
+    | {"actions", "config", "presets", "conversions", "daemon", "engine", "jobs", "logs", "media", "server"},
+    "__main__": frozenset({"cli"}),
+}
+
+# What makes a process big. The daemon has none of it: the engine's workers do.
+HEAVY = frozenset({"numpy", "scipy", "soundfile", "soxr", "onnxruntime"})
+MAY_BE_HEAVY = frozenset(
+    {
+        "bridge.engine",
+        "bridge.media.audio_files",
+        "bridge.media.audio_sources",
+        "bridge.media.ffmpeg_decode",
+        "bridge.media.raw_pcm",
+    }
+)
+
+# What must not be in memory once a module has been imported.
+STAYS_OUT: dict[str, frozenset[str]] = {
+    "bridge.daemon": HEAVY,
+    "bridge.server.control": HEAVY,
+    "bridge.cli": HEAVY | {"fastapi", "pydantic", "uvicorn"},
+}
