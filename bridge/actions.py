@@ -6,7 +6,6 @@ One row an action; whoever triggers them looks the row up here, so a new one is 
 from __future__ import annotations
 
 import difflib
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +56,10 @@ class Action:
     required: frozenset[str] = frozenset()
 
 
+def _mtime_s(fingerprint: Fingerprint) -> float:
+    return fingerprint.mtime_ns / 1e9
+
+
 def _convert_file(bridge: Bridge, arguments: Arguments) -> Result:
     path = Path(arguments["file"]).expanduser()
     if not path.is_file():
@@ -66,16 +69,17 @@ def _convert_file(bridge: Bridge, arguments: Arguments) -> Result:
     overrides = dict(arguments.get("set") or {})
     check_overrides(bridge.presets.get(preset), overrides)
     to = arguments.get("to")
+    fingerprint = Fingerprint.of(path)
     request = JobRequest(
         source=path,
-        fingerprint=Fingerprint.of(path),
+        fingerprint=fingerprint,
         preset=preset,
         project_folder=Path(to).expanduser().absolute() if to else bridge.project_folder_of(path),
         trigger=str(arguments.get("trigger") or "hand"),
         priority=Priority.BATCH if arguments.get("batch") else Priority.BY_HAND,
         private=bool(arguments.get("private")),
         overrides=overrides,
-        closed_at=time.time(),
+        closed_at=_mtime_s(fingerprint),
     )
     return {"job": bridge.submit(request)}
 

@@ -16,6 +16,7 @@ import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from bridge.errors import ConfigError
+from bridge.home import home as home
 from bridge.toml_faults import faults_of
 
 CONFIG_NAME = "config.toml"
@@ -72,12 +73,6 @@ class Settings(_Table):
     def engine_threads(self) -> int:
         """How many threads the engine may use: the setting, else one core less than there are."""
         return self.engine.threads or max(1, (os.cpu_count() or 2) - 1)
-
-
-def home() -> Path:
-    """BRIDGE_HOME: the one folder in which everything of the bridge lives."""
-    named = os.environ.get("BRIDGE_HOME")
-    return Path(named).expanduser() if named else platformdirs.user_data_path("daw-bridge", appauthor=False)
 
 
 def default_folders() -> tuple[WatchedFolder, ...]:

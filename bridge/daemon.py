@@ -65,7 +65,7 @@ class BridgeCore:
         self._owner = Ownership(home)
 
     def start(self) -> None:
-        """Raises HomeInUse when another bridge has this home, JournalError for a journal that does not open."""
+        """Raises HomeInUse when another bridge has this home, JournalError for a journal that is unusable."""
         with ExitStack() as stack:
             self._owner.take()
             stack.callback(self._owner.release)

@@ -16,6 +16,8 @@ from bridge.errors import HomeInUse
 LOCK_NAME = "owner.lock"
 NOTE_NAME = "owner.json"
 TOKEN_NAME = "token"  # noqa: S105  the file's name, not the token
+TAKE_WITHIN_S = 0.5
+"""`is_owned` holds the lock for a moment: whoever wants to have it waits that out."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Ownership:
         """Raises HomeInUse when another bridge has it."""
         self._home.mkdir(parents=True, exist_ok=True)
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=TAKE_WITHIN_S, poll_interval=0.02)
         except filelock.Timeout:
             raise HomeInUse(
                 f"another bridge is running on {self._home}.",

@@ -16,6 +16,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "crash_points": frozenset(),
     "clock": frozenset({"units"}),
     "logs": EVERYWHERE,
+    "owner": EVERYWHERE,
     "toml_faults": EVERYWHERE,
     "testing": EVERYWHERE | {"conversions", "converters.base", "jobs.model"},
     # facts and formats
@@ -37,9 +38,10 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "server": EVERYWHERE | {"actions", "config", "presets", "conversions", "jobs", "logs"},
     "daemon": EVERYWHERE
     | {"actions", "config", "presets", "conversions", "converters", "delivery", "engine", "jobs", "logs"}
-    | {"media", "midi", "server", "supervisor", "triggers"},
+    | {"media", "midi", "owner", "server", "supervisor", "triggers"},
     "cli": EVERYWHERE
-    | {"actions", "config", "presets", "conversions", "daemon", "engine", "jobs", "logs", "media", "server"},
+    | {"actions", "config", "presets", "conversions", "daemon", "engine", "jobs", "logs", "media", "owner"}
+    | {"server"},
     "__main__": frozenset({"cli"}),
 }
 

@@ -133,8 +133,13 @@ class DeliveryDesk:
         )
 
     def _then(self, delivery: DeliveryRecord) -> list[PlannedDelivery]:
-        """The provenance file, once everything else of the part lies where it belongs."""
+        """The provenance file, once everything else of the part lies where it belongs.
+
+        Where every file was there already, so was theirs.
+        """
         if delivery.kind == plan.SIDECAR or not self._journal.part_is_settled(delivery.part_id):
+            return []
+        if not self._journal.part_has_written(delivery.part_id):
             return []
         planned = plan.sidecar(Preset.model_validate(self._job(delivery).preset_data))
         return [planned] if planned else []

@@ -201,7 +201,7 @@ def _fetch(source: Source, model: Model, part: Path) -> None:
 
 
 def _fetch_url(source: Url, model: Model, part: Path) -> None:
-    import requests  # noqa: PLC0415 (only a pull needs it)
+    import requests  # only a pull needs it
 
     limits = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
     try:

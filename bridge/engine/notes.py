@@ -1,14 +1,14 @@
 """Audio to notes: Basic Pitch's network on overlapping windows, then our own decoding.
 
 The network (Bittner et al., "A Lightweight Instrument-Agnostic Model for Polyphonic Note Transcription and
-Multipitch Estimation", ICASSP 2022) takes windows of 43,844 samples at 22,050 Hz and answers with 172 frames,
-one every 256 samples. Frames near a window's ends lack context: 15 at the front and 16 at the back are dropped,
-and windows follow each other by exactly the 141 frames that are kept. So frame f of the whole is at sample
-f * 256, for hours, with no seam to correct for. (The package's own hop of 36,164 samples is 141.27 frames:
-there each window repeats a part of a frame, and times need a correction.)
+Multipitch Estimation", ICASSP 2022) takes windows of 43,844 samples at 22,050 Hz and answers with 172
+frames, one every 256 samples. Frames near a window's ends lack context: 15 in front and 16 at the back are
+dropped, and windows follow each other by exactly the 141 frames that are kept. So frame f of the whole is at
+sample f * 256, for hours, with no seam to correct for. (The package's own hop of 36,164 samples is 141.27
+frames: there each window repeats a part of a frame, and times need a correction.)
 
-Each window is worked on alone, by one thread: a thread a window scales better than threads within one, no idle
-thread spins, and the result is the same bits for any number of threads.
+Each window is worked on alone, by one thread: a thread a window scales better than threads within one,
+nothing spins, and the result is the same, bit for bit, for any number of threads.
 """
 
 from __future__ import annotations
@@ -148,7 +148,8 @@ def posteriors(
 ) -> Posteriors:
     """Runs the network over mono blocks at 22,050 Hz, in bounded memory but for the result.
 
-    `check` is called before each round of `threads` windows (at most 4); `tell` hears how many samples are done.
+    `check` is called before each round of `threads` windows (at most 4); `tell` hears how many samples are
+    done.
     """
     at_once = max(1, min(threads, MOST_WINDOWS_AT_ONCE))
     run = partial(_run, _session(str(model)))

@@ -77,12 +77,12 @@ def _audio_to_midi(arguments: Mapping[str, Any], context: TaskContext) -> Any:
         )
 
 
-def _warm(arguments: Mapping[str, Any], context: TaskContext) -> Any:
+def _warm(arguments: Mapping[str, Any], context: TaskContext) -> Any:  # noqa: ARG001  a task's shape
     """Loads what is slow to load, so that the next bounce finds it there."""
     from bridge.engine import notes
     from bridge.media import audio_files  # noqa: F401  imported for later
 
-    notes.session(Path(arguments["models"]["basic-pitch"]), context.threads)
+    notes.warm(Path(arguments["models"]["basic-pitch"]))
 
 
 TASKS: Mapping[str, Task] = {"probe": _probe, "audio_to_midi": _audio_to_midi, "warm": _warm}

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import psutil
 
-from bridge.engine.tasks import TASKS, TaskContext
+from bridge.engine.tasks import TASKS, Task, TaskContext
 from bridge.engine.worker import LANES, OUT_OF_MEMORY_EXIT
 from bridge.errors import BridgeError, Cancelled, WorkerError, WorkerOutOfMemory
 
@@ -45,7 +45,7 @@ class Answers:
 class LaneRunner(threading.Thread):
     """Runs the calls of one lane, one after the other."""
 
-    def __init__(self, lane: str, answers: Answers, threads: int) -> None:
+    def __init__(self, lane: str, answers: Answers, threads: int, tasks: Mapping[str, Task]) -> None:
         super().__init__(name=f"lane-{lane}", daemon=True)
         self.calls: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
         self.cancelled: set[int] = set()
@@ -53,6 +53,7 @@ class LaneRunner(threading.Thread):
         self.busy = False
         self._answers = answers
         self._threads = threads
+        self._tasks = tasks
 
     def run(self) -> None:
         while True:
@@ -64,7 +65,7 @@ class LaneRunner(threading.Thread):
 
     def _outcome(self, message: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            return {"result": TASKS[message["task"]](message["arguments"], self._context(message["id"]))}
+            return {"result": self._tasks[message["task"]](message["arguments"], self._context(message["id"]))}
         except MemoryError:
             error: BridgeError = WorkerOutOfMemory(
                 "there was not enough memory for this.", remedy="Bounce a shorter piece."
@@ -130,7 +131,8 @@ def _private_stdout() -> BinaryIO:
     return answers
 
 
-def main() -> None:
+def main(tasks: Mapping[str, Task] = TASKS) -> None:
+    """Runs until the pipe closes. `tasks` is another table only where the worker itself is tested."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--memory-mb", type=int, default=1500)
@@ -140,7 +142,7 @@ def main() -> None:
     answers = Answers(_private_stdout())
     if options.low_priority:
         _lower_priority()
-    lanes = {lane: LaneRunner(lane, answers, options.threads) for lane in LANES}
+    lanes = {lane: LaneRunner(lane, answers, options.threads, tasks) for lane in LANES}
     for lane in lanes.values():
         lane.start()
     threading.Thread(

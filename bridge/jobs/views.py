@@ -151,6 +151,13 @@ class Views:
         )
         return row is not None and row["n"] <= 1
 
+    def part_has_written(self, part_id: int) -> bool:
+        """True when a delivery of this part wrote a file, rather than finding it there."""
+        return (
+            self._one("SELECT 1 FROM deliveries WHERE part_id = ? AND temp_path IS NOT NULL", part_id)
+            is not None
+        )
+
     # What the folder trigger asks
 
     def knows(self, path: Path, fingerprint: Fingerprint) -> bool:

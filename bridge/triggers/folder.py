@@ -215,10 +215,10 @@ class FolderTrigger:
 
     def _lose(self) -> None:
         log.warning("%s is gone; the bridge waits for it", self._root)
-        self._identity = None
         self._watch.stop()
         for path in self._settler.below(""):
             self._guarded(self._looker.drop, path)
+        self._identity = None
 
     def _take_up(self, identity: tuple[int, int]) -> None:
         self._watch.stop()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -36,6 +37,9 @@ log = logging.getLogger(__name__)
 OVERFLOW_LOGGER = "watchdog.observers.inotify_c"
 OVERFLOW_WORDS = "queue overflowed"
 STOP_S = 2.0
+
+# A folder that is made and filled while watchdog lists it gets its watch twice: it says so, and all is well.
+warnings.filterwarnings("ignore", message="Callback with id", category=RuntimeWarning, module="watchdog")
 
 # Opened and closed-without-writing are not asked for: our own reading makes them.
 EVENTS: list[type[FileSystemEvent]] = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -58,35 +58,41 @@ def probe(command: tuple[str, ...]) -> Interpreter | None:
         return None
 
 
-def _on_path(name: str, environment: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+def _on_path(name: str, path: str) -> Iterator[tuple[str, ...]]:
     """Each program of that name on the PATH, not only the first: a shim may stand before the real one."""
     suffix = ".exe" if os.name == "nt" else ""
-    for folder in environment.get("PATH", "").split(os.pathsep):
+    for folder in path.split(os.pathsep):
         program = Path(folder or ".") / f"{name}{suffix}"
         if program.is_file() and os.access(program, os.X_OK):
             yield (str(program),)
 
 
-def candidates(wanted: tuple[int, int], environment: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+def candidates(wanted: tuple[int, int], path: str, own: str) -> Iterator[tuple[str, ...]]:
     """Commands that may start Python `wanted`, the ones that say so in their name first."""
     name = f"{wanted[0]}.{wanted[1]}"
     if os.name == "nt":
         yield ("py", f"-{name}")
-    yield from _on_path(f"python{name}", environment)
-    yield (sys.executable,)
-    yield from _on_path("python3", environment)
-    yield from _on_path("python", environment)
+    yield from _on_path(f"python{name}", path)
+    if own:
+        yield (own,)
+    yield from _on_path("python3", path)
+    yield from _on_path("python", path)
 
 
 def find(
-    environment: Mapping[str, str] | None = None,
+    path: str | None = None,
     *,
+    own: str = sys.executable,
     wanted: Sequence[tuple[int, int]] = WANTED,
     with_venv: bool = True,
 ) -> Interpreter | None:
-    """The best interpreter here, in the order of `wanted`; None if there is none."""
+    """The best interpreter here, in the order of `wanted`; None if there is none.
+
+    `path`: where to look, None = the PATH. `own`: the Python that runs us, which counts like any other.
+    """
+    folders = os.environ.get("PATH", "") if path is None else path
     for version in wanted:
-        for command in candidates(version, os.environ if environment is None else environment):
+        for command in candidates(version, folders, own):
             found = probe(command)
             if found and found.version[:2] == version and (found.makes_venvs or not with_venv):
                 return found

@@ -165,10 +165,10 @@ def _set_up(house: House, wish: Wish, steps: Sequence[str], held: int) -> None:
 
 
 def _make_venv(house: House, held: int) -> None:
-    """A .venv that runs: the one that is there if it is whole and of this folder, else a new one."""
+    """A .venv that runs: the one that is there if it is whole, else a new one."""
     found = interpreter.probe((str(house.python),)) if house.python.exists() else None
     right = found is not None and found.version[:2] in interpreter.WANTED
-    if right and not house.marker.exists() and _made_here(house):
+    if right and not house.marker.exists():
         return
     if house.python.exists() or house.marker.exists():
         say("The .venv is unfinished or not usable; making it anew …")
@@ -180,13 +180,6 @@ def _make_venv(house: House, held: int) -> None:
     if not done.ok:
         raise SetupError(f"Python {base.text} could not make {house.venv}:\n{done.output.strip()}")
     house.marker.unlink()
-
-
-def _made_here(house: House) -> bool:
-    """Whether the .venv was made for this folder: its programs name it, so it cannot be moved."""
-    name = "bridge.exe" if os.name == "nt" else "bridge"
-    first = _read(house.python.parent / name)[:4096]
-    return os.name == "nt" or not first or str(house.venv).encode() in first
 
 
 def _interpreter() -> interpreter.Interpreter:

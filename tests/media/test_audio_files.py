@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -301,8 +302,8 @@ def test_an_mp3_with_a_hole_gives_what_comes_before_it(tmp_path: Path) -> None:
     middle = len(content) // 2
     content[middle : middle + 3000] = np.random.default_rng(5).bytes(3000)
     info = probe(saved(tmp_path, bytes(content)))
-    assert info.frames > 190_000
-    assert info.frames == 400_000 or "breaks off" in info.warnings[0]
+    assert 190_000 < info.frames < 201_000
+    assert "breaks off" in info.warnings[0]
 
 
 @NEEDS_FFMPEG
@@ -314,8 +315,20 @@ def test_an_mp3_of_variable_bit_rate_without_an_index_is_read_to_its_end(
     sound = phrase(frames=rate_hz * 6, channels=channels)
     sound[: rate_hz * 3] *= 0.001  # quiet, then loud: the first frames mislead a guess
     source, made = write(tmp_path / "a.wav", sound, rate_hz=rate_hz), tmp_path / "a.mp3"
-    command = ["ffmpeg", "-v", "error", "-i", source, "-c:a", "libmp3lame", "-q:a", "2", "-write_xing", "0"]
-    subprocess.run([*command, made], check=True)
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-i",
+        str(source),
+        "-c:a",
+        "libmp3lame",
+        "-q:a",
+        "2",
+        "-write_xing",
+        "0",
+    ]
+    subprocess.run([*command, str(made)], check=True)
     info = probe(made)
     assert 0 <= info.frames - rate_hz * 6 < 4000
     assert info.warnings == ()
@@ -342,7 +355,7 @@ def folder_named_wav(folder: Path) -> Path:
     return folder / "folder.wav"
 
 
-FAULTS = {
+FAULTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "zero bytes": (lambda folder: saved(folder, b""), "zero bytes"),
     "text": (lambda folder: saved(folder, b"not a sound\n" * 99), "not an audio file"),
     "header only": (lambda folder: saved(folder, plain_wav(b"")), "no sound"),

@@ -36,8 +36,9 @@ def test_a_tempo_in_the_name(stem: str, bpm: float) -> None:
 @pytest.mark.parametrize(
     "stem",
     [
-        "", "128", "loop_128", "abpm", "bpm", "abpm128", "128bpmix", "128 bpms", "19bpm", "401bpm", "bpm19", "1280bpm",
-        "bpm1280", "0bpm", "take 3", "2024-05-01", "128_loop_bpm", "bpm_loop_128", "Ébpm 128", "٣٣bpm",
+        "", "128", "loop_128", "abpm", "bpm", "abpm128", "128bpmix", "128 bpms", "19bpm", "401bpm", "bpm19",
+        "1280bpm", "bpm1280", "0bpm", "take 3", "2024-05-01",
+        "128_loop_bpm", "bpm_loop_128", "Ébpm 128", "٣٣bpm",
     ],
 )  # fmt: skip
 def test_no_tempo_in_the_name(stem: str) -> None:

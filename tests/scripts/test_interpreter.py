@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -11,7 +12,6 @@ import pytest
 from house import interpreter
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-HERE = (sys.version_info.major, sys.version_info.minor)
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
 
@@ -31,20 +31,27 @@ def claims(version: str, *, usable: bool = True, makes_venvs: bool = True) -> st
     return f"echo '{json.dumps(facts)}'"
 
 
-def path_of(*folders: Path) -> dict[str, str]:
-    return {"PATH": ":".join(str(folder) for folder in folders)}
+def find(*folders: Path, with_venv: bool = True) -> interpreter.Interpreter | None:
+    """Looks in these folders alone, without the Python that runs this test."""
+    return interpreter.find(os.pathsep.join(str(folder) for folder in folders), own="", with_venv=with_venv)
 
 
 @posix_only
 @pytest.mark.parametrize(
     "body",
-    ["echo 'python3.12: command not found' >&2; exit 127", "exit 0", "echo Python 3.12.1", "echo '[3, 12]'"],
-    ids=["errors", "says nothing", "says something else", "says other JSON"],
+    [
+        "echo 'python3.12: command not found' >&2; exit 127",
+        "exit 0",
+        "echo Python 3.12.1",
+        "echo '[3, 12]'",
+        f"{claims('3.12.1')}; exit 1",
+    ],
+    ids=["errors", "says nothing", "says something else", "says other JSON", "answers and errors"],
 )
 def test_a_shim_that_does_not_run_python_does_not_count(tmp_path: Path, body: str) -> None:
     put(tmp_path / "shims", "python3.12", body)
     put(tmp_path / "real", "python3.11", claims("3.11.9"))
-    found = interpreter.find(path_of(tmp_path / "shims", tmp_path / "real"), wanted=[(3, 12), (3, 11)])
+    found = find(tmp_path / "shims", tmp_path / "real")
     assert found is not None
     assert found.version[:2] == (3, 11)
 
@@ -53,7 +60,7 @@ def test_a_shim_that_does_not_run_python_does_not_count(tmp_path: Path, body: st
 def test_a_real_one_behind_a_shim_of_the_same_name_is_found(tmp_path: Path) -> None:
     put(tmp_path / "shims", "python3.12", "exit 127")
     put(tmp_path / "real", "python3.12", claims("3.12.4"))
-    found = interpreter.find(path_of(tmp_path / "shims", tmp_path / "real"))
+    found = find(tmp_path / "shims", tmp_path / "real")
     assert found == interpreter.Interpreter("/3.12.4", (3, 12, 4), makes_venvs=True)
 
 
@@ -63,20 +70,19 @@ def test_the_order_is_312_then_311_then_313(tmp_path: Path) -> None:
         put(tmp_path, f"python{version}", claims(f"{version}.1"))
     chosen = []
     for _ in range(3):
-        found = interpreter.find(path_of(tmp_path))
+        found = find(tmp_path)
         assert found is not None
         chosen.append(found.text)
         (tmp_path / f"python{found.version[0]}.{found.version[1]}").unlink()
         interpreter.probe.cache_clear()
-        if len(chosen) == 1 and HERE == (3, 11):
-            break  # from here on the Python that runs this test competes
-    assert chosen == ["3.12.1", "3.11.1", "3.13.1"][: len(chosen)]
+    assert chosen == ["3.12.1", "3.11.1", "3.13.1"]
+    assert find(tmp_path) is None
 
 
 @posix_only
 def test_plain_python3_counts_by_what_it_is(tmp_path: Path) -> None:
     put(tmp_path, "python3", claims("3.12.8"))
-    found = interpreter.find(path_of(tmp_path), wanted=[(3, 12)])
+    found = find(tmp_path)
     assert found is not None
     assert found.version[:2] == (3, 12)
 
@@ -84,13 +90,22 @@ def test_plain_python3_counts_by_what_it_is(tmp_path: Path) -> None:
 @posix_only
 def test_a_python_without_ensurepip_is_the_second_choice(tmp_path: Path) -> None:
     put(tmp_path, "python3.12", claims("3.12.3", makes_venvs=False))
-    wanted = [version for version in interpreter.WANTED if version != HERE]
-    if (3, 12) not in wanted:
-        pytest.skip("the Python that runs this test is a 3.12 that makes environments")
-    assert interpreter.find(path_of(tmp_path), wanted=[(3, 12)]) is None
-    bare = interpreter.find(path_of(tmp_path), wanted=[(3, 12)], with_venv=False)
+    assert find(tmp_path) is None
+    bare = find(tmp_path, with_venv=False)
     assert bare is not None
     assert not bare.makes_venvs
+
+
+@posix_only
+def test_versions_that_we_do_not_support_do_not_count(tmp_path: Path) -> None:
+    put(tmp_path, "python3", claims("3.14.0"))
+    put(tmp_path, "python", claims("3.9.18"))
+    assert find(tmp_path) is None
+
+
+def test_the_python_that_runs_the_script_counts() -> None:
+    found = interpreter.find("", wanted=[(sys.version_info.major, sys.version_info.minor)])
+    assert found is not None
 
 
 @posix_only

@@ -1,4 +1,4 @@
-"""Small audio files for tests, made here: a phrase of sines, written in any format, and headers made wrong."""
+"""Small audio files for tests, made here: a phrase in any format, and headers made wrong."""
 
 from __future__ import annotations
 

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from trigger_bench import PATIENT, Bench, until, wav
 
+# watchdog's own, where a folder is made and filled while it is being listed (see bridge/triggers/watch.py).
+pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
+
 Operation = Callable[[Bench, Path], None]
 
 
@@ -121,13 +124,13 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 
 
-@pytest.mark.parametrize("polling", [False, True], ids=["events", "polling"])
+@pytest.mark.parametrize("polling", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_each_way_to_make_a_file_is_found_once(bench: Bench, polling: bool) -> None:
     bench.trigger(polling=polling)
     paths = [bench.folder / f"{operation.__name__}.wav" for operation in OPERATIONS]
     for operation, path in zip(OPERATIONS, paths, strict=True):
         operation(bench, path)
-    bench.expect(*paths)
+    bench.expect(*paths, thorough=True)
 
 
 @pytest.mark.parametrize("polling", [False, pytest.param(True, marks=pytest.mark.slow)])
@@ -162,6 +165,7 @@ def test_a_copied_tree(bench: Bench) -> None:
     bench.expect(*(bench.folder / "session" / name for name in names))
 
 
+@pytest.mark.slow
 def test_a_tree_moved_in_and_a_file_put_into_it_later(bench: Bench) -> None:
     bench.trigger()
     source = bench.apart / "session"
@@ -192,7 +196,6 @@ def test_a_folder_moved_out_reports_nothing_any_more(bench: Bench) -> None:
     assert bench.triggers[0].status()["candidates"] == 0
 
 
-@pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")  # watchdog's own, for a known watch
 @pytest.mark.slow
 def test_a_folder_moved_out_and_in_again_is_watched(bench: Bench) -> None:
     inside, outside = bench.folder / "session", bench.apart / "session"
@@ -228,6 +231,7 @@ def test_two_names_for_one_file_are_two_bounces(bench: Bench) -> None:
     bench.expect(first, bench.folder / "b.wav", bench.folder / "c.wav")
 
 
+@pytest.mark.slow
 def test_links_to_nowhere_to_themselves_and_to_folders(bench: Bench) -> None:
     bench.trigger()
     deep = bench.folder / "deep"
@@ -277,7 +281,7 @@ def test_odd_names(bench: Bench) -> None:
 def test_a_growing_file_is_never_taken_before_its_end(bench: Bench) -> None:
     bench.trigger(timing=PATIENT)
     path = bench.folder / "real time.wav"
-    data = wav(4000)
+    data = wav(2000)
     with path.open("wb") as file:
         for start in range(0, len(data), 200):
             file.write(data[start : start + 200])
@@ -315,7 +319,7 @@ def test_an_open_file_that_stands_still_is_taken(bench: Bench) -> None:
 
 
 def test_a_change_within_the_quiet_delay_is_withdrawn(bench: Bench) -> None:
-    bench.trigger(settle_s=0.5)
+    bench.trigger(settle_s=0.3)
     path = bench.folder / "take.wav"
     path.write_bytes(wav(100))
     until(lambda: bench.diary.of(path) == ["speculate"], "work may begin")
@@ -348,6 +352,7 @@ def test_an_unfinished_header_is_taken_in_the_end_with_a_warning(bench: Bench) -
     assert bench.diary.of(path) == ["accept"]
 
 
+@pytest.mark.slow
 def test_our_own_reading_makes_no_bounce(bench: Bench) -> None:
     bench.trigger()
     path = bench.folder / "take.wav"

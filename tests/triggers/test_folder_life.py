@@ -20,6 +20,9 @@ from bridge.jobs.model import Fingerprint, Priority
 from bridge.triggers import watch
 from bridge.triggers.folder import POLLING, STOPPED, WAITING, WATCHING, FolderTrigger
 
+# watchdog's own, where a folder is made and filled while it is being listed (see bridge/triggers/watch.py).
+pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
+
 LONG_AGO = (1_000_000_000, 1_000_000_000)
 
 
@@ -52,6 +55,7 @@ def test_what_is_being_written_at_the_first_visit_is_not_lost(bench: Bench) -> N
     bench.expect(fresh, growing)
 
 
+@pytest.mark.slow
 def test_what_was_there_is_converted_where_the_settings_say_so(bench: Bench) -> None:
     old = [make_old(bench.folder / name) for name in ("a.wav", "deep/b.wav")]
     bench.trigger(existing="convert")
@@ -195,7 +199,7 @@ def test_the_regular_scan_finds_what_no_event_told_of(bench: Bench) -> None:
 
 
 def test_an_intake_that_fails_is_asked_again(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    bench.diary.failures = 2
+    bench.diary.failures = 1
     trigger = bench.trigger()
     path = bench.folder / "take.wav"
     path.write_bytes(wav())
@@ -300,14 +304,14 @@ def test_two_triggers_beside_each_other(bench: Bench) -> None:
 
 
 def test_the_times_from_close_to_the_intake(bench: Bench) -> None:
-    bench.trigger(settle_s=0.4)
+    bench.trigger(settle_s=0.2)
     path = bench.folder / "take.wav"
     with path.open("wb") as file:
         file.write(wav(48000))
     closed_s = time.monotonic()
     bench.expect(path)
     assert bench.diary.at_s("speculate", path) - closed_s < 0.3
-    assert 0.39 < bench.diary.at_s("accept", path) - closed_s < 0.4 + 0.3
+    assert 0.19 < bench.diary.at_s("accept", path) - closed_s < 0.2 + 0.3
 
 
 @pytest.mark.slow
@@ -317,8 +321,8 @@ def test_an_idle_trigger_costs_next_to_nothing(bench: Bench) -> None:
     assert trigger._thread.ident is not None
     clock = time.pthread_getcpuclockid(trigger._thread.ident)
     before_s = time.clock_gettime(clock)
-    threading.Event().wait(5.0)
-    assert time.clock_gettime(clock) - before_s < 0.01 * 5.0
+    threading.Event().wait(3.0)
+    assert time.clock_gettime(clock) - before_s < 0.01 * 3.0
 
 
 def ten_thousand(folder: Path, count: int = 10_000) -> set[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import threading
 import time
@@ -123,20 +124,25 @@ class Bench:
             assert not trigger.alive()
         self.triggers.clear()
 
-    def barrier(self) -> None:
-        """A file written after all others, by the slowest way: when it is accepted, they had their time."""
+    def barrier(self, *, thorough: bool = False) -> None:
+        """A file that comes after all others: when it is accepted, they had their time.
+
+        `thorough`: it must stand still as long as a file must that nobody saw being closed.
+        """
         self.sentinels += 1
         made = self.apart / f"sentinel {self.sentinels}.wav"
         made.write_bytes(wav(10))
+        if not thorough:
+            os.utime(made, (1_000_000_000, 1_000_000_000))
         sentinel = self.folder / made.name
         made.rename(sentinel)
         until(lambda: self.diary.count(sentinel), "the sentinel is accepted")
 
-    def expect(self, *paths: Path, times: int = 1) -> None:
+    def expect(self, *paths: Path, times: int = 1, thorough: bool = False) -> None:
         """Each of these, and no other, is accepted so many times; waits, and proves that no more come."""
         for path in paths:
             until(lambda path=path: self.diary.count(path) >= times, f"{path.name!r} is accepted")  # type: ignore[misc]
-        self.barrier()
+        self.barrier(thorough=thorough)
         counts = {path: self.diary.count(path) for path in self.found()}
         assert counts == dict.fromkeys(paths, times)
 

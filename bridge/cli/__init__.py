@@ -1,0 +1,12 @@
+"""The command line. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """The program `bridge`. Ends the process: 0 done, 1 failed, 2 wrong use."""
+    import sys
+
+    from bridge.cli.app import run
+
+    sys.exit(run(sys.argv[1:]))

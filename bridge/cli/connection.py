@@ -1,0 +1,241 @@
+"""A bridge to talk to: the running daemon over its control API, or one in this process.
+
+Standard library only towards the daemon: a bound key must not wait for imports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import queue
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bridge.errors import BridgeError, HomeInUse, from_json
+from bridge.owner import OwnerNote, read_note
+
+if TYPE_CHECKING:
+    from bridge.daemon import BridgeCore
+
+ASK_TIMEOUT_S = 5.0
+ACT_TIMEOUT_S = 700.0
+"""An action may look into hours of audio first."""
+STARTING_UP_S = 3.0
+
+Data = dict[str, Any]
+Events = queue.Queue[Data]
+LOST: Data = {"kind": "lost", "job": None}
+"""Comes as the last event when the daemon has gone."""
+
+
+class Connection(Protocol):
+    is_daemon: bool
+
+    def act(self, name: str, arguments: Mapping[str, Any]) -> Data:
+        """Does one of the actions. Raises what the action raises."""
+        ...
+
+    def detail(self, job_id: int) -> Data | None:
+        """The job with all that belongs to it, as plain data."""
+        ...
+
+    def events(self) -> contextlib.AbstractContextManager[Events]:
+        """A queue that gets every event from now on, as plain data."""
+        ...
+
+
+class DaemonConnection:
+    """The daemon's control API."""
+
+    is_daemon = True
+
+    def __init__(self, home: Path, note: OwnerNote) -> None:
+        self._note = note
+        self._home = home
+
+    def status(self, *, timeout_s: float = ASK_TIMEOUT_S) -> Data:
+        return self._ask("GET", "/v1/status", timeout_s=timeout_s)
+
+    def act(self, name: str, arguments: Mapping[str, Any]) -> Data:
+        return self._ask("POST", f"/v1/actions/{name}", dict(arguments), timeout_s=ACT_TIMEOUT_S)
+
+    def detail(self, job_id: int) -> Data | None:
+        try:
+            return self._ask("GET", f"/v1/jobs/{job_id}", timeout_s=ASK_TIMEOUT_S)
+        except NotFoundError:
+            return None
+
+    @contextmanager
+    def events(self) -> Iterator[Events]:
+        events: Events = queue.Queue()
+        connection = self._connect(ASK_TIMEOUT_S)
+        with contextlib.closing(connection), _as_bridge_errors():
+            connection.request("GET", "/v1/events", headers=self._headers())
+            # The response may take the socket away from the connection; it is needed to end the stream.
+            line = connection.sock
+            answer = connection.getresponse()
+            _checked(answer.status, b"" if answer.status == http.client.OK else answer.read())
+            answer.readline()  # the greeting: from here on nothing is missed
+            line.settimeout(None)
+            reader = threading.Thread(target=_read_events, args=(answer, events), name="events", daemon=True)
+            reader.start()
+            try:
+                yield events
+            finally:
+                with contextlib.suppress(OSError):
+                    line.shutdown(socket.SHUT_RDWR)
+                reader.join(timeout=2)
+
+    def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._note.host, self._note.host)  # noqa: S104  asked, not bound
+        return http.client.HTTPConnection(host, self._note.port, timeout=timeout_s)
+
+    def _headers(self) -> dict[str, str]:
+        from bridge import owner
+
+        return {
+            "Authorization": f"Bearer {owner.token(self._home)}",
+            "Content-Type": "application/json",
+        }
+
+    def _ask(self, method: str, path: str, data: Data | None = None, *, timeout_s: float) -> Data:
+        body = None if data is None else json.dumps(data).encode()
+        with contextlib.closing(self._connect(timeout_s)) as connection, _as_bridge_errors():
+            connection.request(method, path, body=body, headers=self._headers())
+            answer = connection.getresponse()
+            return _checked(answer.status, answer.read())
+
+
+class NotFoundError(BridgeError):
+    code = "not-found"
+
+
+@contextmanager
+def _as_bridge_errors() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as error:
+        raise BridgeError(
+            f"the running bridge does not answer ({error}).", remedy="`bridge doctor` looks what is wrong."
+        ) from error
+
+
+def _checked(status: int, body: bytes) -> Data:
+    try:
+        data = json.loads(body) if body else {}
+    except ValueError:
+        data = {"error": {"message": "what answers there is no bridge."}}
+    if status == http.client.OK and isinstance(data, dict):
+        return data
+    error = data.get("error", {}) if isinstance(data, dict) else {}
+    if error.get("code") == NotFoundError.code:
+        raise NotFoundError(error.get("message", "not found"))
+    raise from_json({"message": f"the bridge answered with {status}.", **error})
+
+
+def _read_events(answer: http.client.HTTPResponse, events: Events) -> None:
+    # Whatever ends the stream, the reader of the queue is told.
+    with contextlib.suppress(OSError, ValueError, http.client.HTTPException, AttributeError):
+        for line in answer:
+            if line.startswith(b"data: "):
+                events.put(json.loads(line[len(b"data: ") :]))
+    events.put(LOST)
+
+
+class LocalConnection:
+    """A bridge in this process."""
+
+    is_daemon = False
+
+    def __init__(self, core: BridgeCore) -> None:
+        self._core = core
+
+    def act(self, name: str, arguments: Mapping[str, Any]) -> Data:
+        from bridge.actions import perform
+
+        return perform(self._core, name, arguments)
+
+    def detail(self, job_id: int) -> Data | None:
+        found = self._core.journal.detail(job_id)
+        return found.to_json() if found else None
+
+    @contextmanager
+    def events(self) -> Iterator[Events]:
+        with self._core.feed.subscribe() as events:
+            yield _AsData(events)
+
+
+class _AsData(queue.Queue[Data]):
+    """The feed's queue, its events as plain data."""
+
+    def __init__(self, events: queue.Queue[Any]) -> None:
+        super().__init__()
+        self._events = events
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Data:  # noqa: FBT001, FBT002  as Queue has it
+        data: Data = self._events.get(block, timeout).to_json()
+        return data
+
+
+def daemon_at(home: Path) -> DaemonConnection | None:
+    """The daemon that runs on this home and answers; None where there is none."""
+    note = read_note(home)
+    if note is None or note.port == 0:
+        return None
+    connection = DaemonConnection(home, note)
+    try:
+        connection.status(timeout_s=2.0)
+    except BridgeError:
+        return None
+    return connection
+
+
+@contextmanager
+def connect(home: Path) -> Iterator[Connection]:
+    """The daemon where one runs; else a bridge in this process, which ends with the block.
+
+    Raises HomeInUse where a bridge runs that cannot be talked to.
+    """
+    daemon = daemon_at(home)
+    if daemon is not None:
+        yield daemon
+        return
+    from bridge import config, logs
+    from bridge.daemon import BridgeCore
+
+    settings = config.load(home)
+    core = BridgeCore(home, settings)
+    try:
+        core.start()
+    except HomeInUse as error:
+        yield _late_daemon(home, error)
+        return
+    try:
+        core.local.warm()
+        logs.set_up(home, level=settings.log_level, to_terminal=False)
+        yield LocalConnection(core)
+    finally:
+        core.stop()
+
+
+def _late_daemon(home: Path, error: HomeInUse) -> DaemonConnection:
+    """A bridge that is just starting says in a moment where it is."""
+    deadline = time.monotonic() + STARTING_UP_S
+    while time.monotonic() < deadline:
+        note = read_note(home)
+        if note is not None and note.port == 0:
+            raise HomeInUse(
+                "a bridge is running without its control API, so nobody can talk to it.",
+                remedy="Set server.enabled = true in config.toml and start it again, or stop it first.",
+            )
+        daemon = daemon_at(home)
+        if daemon is not None:
+            return daemon
+        time.sleep(0.1)
+    raise error

@@ -1,0 +1,105 @@
+"""Jobs in a musician's words. Pure: works on a job's detail as plain data, as `--json` and HTTP give it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bridge.errors import BridgeError, from_json
+
+Detail = Mapping[str, Any]
+
+ENDED = frozenset({"done", "failed", "cancelled"})
+
+
+def is_open(detail: Detail) -> bool:
+    return detail["state"] not in ENDED
+
+
+def is_stuck(detail: Detail) -> bool:
+    """True when the job goes on only later, or only with the musician: nobody should sit and wait for it."""
+    if detail["state"] == "needs_you":
+        return True
+    if detail["state"] != "waiting":
+        return False
+    delivery_waits = any(one["state"] == "waiting_retry" for one in detail["deliveries"])
+    conversion_waits = any(
+        one["state"] == "waiting_retry" and one["attempt"] >= PATIENCE for one in detail["conversions"]
+    )
+    return delivery_waits or conversion_waits
+
+
+PATIENCE = 3
+"""Attempts of a conversion that are waited for."""
+
+
+def bounce_names(detail: Detail) -> str:
+    """The file, or how many it was."""
+    names = [Path(part["path"]).name for part in detail["parts"]]
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def delivered(detail: Detail) -> list[Mapping[str, Any]]:
+    """Deliveries that lie where they belong, results before provenance files."""
+    done = [one for one in detail["deliveries"] if one["state"] == "done" and one["final_path"]]
+    return sorted(done, key=lambda one: (one["kind"] == "sidecar", one["id"]))
+
+
+def results(detail: Detail) -> list[Mapping[str, Any]]:
+    """As `delivered`, without provenance files."""
+    return [one for one in delivered(detail) if one["kind"] != "sidecar"]
+
+
+def errors_of(detail: Detail) -> list[BridgeError]:
+    """Every error that the job carries, each once."""
+    rows = (*detail["parts"], *detail["conversions"], *detail["deliveries"])
+    told = [row["error"] for row in rows if row.get("error")]
+    unique = {str(sorted(one.items(), key=str)): one for one in told}
+    return [from_json(one) for one in unique.values()]
+
+
+def warnings_of(detail: Detail) -> list[str]:
+    return [warning for part in detail["parts"] for warning in part["warnings"]]
+
+
+def took_s(detail: Detail) -> float | None:
+    """From the last write to the bounce until its last result was there, in seconds."""
+    ends = [one["ended_at"] for one in results(detail) if one["ended_at"]]
+    closes = [part["closed_at"] for part in detail["parts"] if part["closed_at"]]
+    return max(ends) - max(closes) if ends and closes else None
+
+
+def one_line(detail: Detail) -> str:
+    """What became of the job, for `bridge run`: `loop.wav → loop_midi.mid  34 notes, …, 0.9 s`."""
+    name = bounce_names(detail)
+    if detail["state"] == "done":
+        there = results(detail)
+        names = ", ".join(Path(one["final_path"]).name for one in there) or "no results"
+        facts = [one["note"] for one in there if one["note"]]
+        seconds = took_s(detail)
+        if seconds is not None and detail["trigger"] == "folder":
+            facts.append(f"{seconds:.1f} s")
+        return f"{name} → {names}" + (f"  {', '.join(facts)}" if facts else "")
+    why = "; ".join(" ".join(filter(None, (one.message, one.remedy))) for one in errors_of(detail))
+    return f"{name}: {WORDS.get(detail['state'], detail['state'])}" + (f": {why}" if why else "")
+
+
+WORDS = {
+    "queued": "in the queue",
+    "running": "at work",
+    "waiting": "waits and is tried again by itself",
+    "needs_you": "needs you",
+    "done": "done",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+
+
+def report(detail: Detail) -> Iterator[str]:
+    """What `bridge convert` prints of a job that has ended well: where everything lies."""
+    name = bounce_names(detail)
+    for one in delivered(detail):
+        yield f"{name} → {one['final_path']}" + (f"  {one['note']}" if one["note"] else "")
+    if not delivered(detail):
+        yield f"{name}: {WORDS.get(detail['state'], detail['state'])}, no results"

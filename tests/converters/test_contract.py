@@ -1,0 +1,230 @@
+"""What every converter keeps to: the same suite for the local engine (real process, real model) and the fake."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.conversions.catalogue import conversion
+from bridge.converters.base import ConversionRequest, Converter, Progress, Ticket
+from bridge.converters.local import LocalConverter
+from bridge.engine.models import ModelStore
+from bridge.engine.worker import Worker, WorkerOptions
+from bridge.errors import AudioError, Cancelled, Rejected, TicketLost
+from bridge.jobs.model import Fingerprint
+from bridge.testing import FakeConverter
+from support.audio_samples import write_tone
+from support.polling import eventually
+
+
+@dataclass
+class Trial:
+    """A converter, and how to get it to do what the contract speaks of."""
+
+    converter: Converter
+    fail_next: Callable[[ConversionRequest], ConversionRequest]
+    """Gives a request that will be accepted and then fail."""
+
+
+@pytest.fixture(params=["fake", "local"])
+def trial(request: pytest.FixtureRequest, tmp_path: Path, models_folder: Path) -> Iterator[Trial]:
+    if request.param == "fake":
+        fake = FakeConverter()
+
+        def fail(good: ConversionRequest) -> ConversionRequest:
+            fake.outcomes.append(Rejected("no."))
+            return good
+
+        yield Trial(fake, fail)
+        return
+    worker = Worker("contract", WorkerOptions(log_file=tmp_path / "engine.log"))
+    local = LocalConverter(worker, ModelStore(models_folder), tmp_path / "scratch")
+
+    def break_file(good: ConversionRequest) -> ConversionRequest:
+        text = tmp_path / "text.wav"
+        text.write_text("I am no audio")
+        return ConversionRequest(good.conversion, good.parameters, text, "broken")
+
+    yield Trial(local, break_file)
+    worker.stop()
+
+
+@pytest.fixture
+def request_for(tmp_path: Path) -> Callable[..., ConversionRequest]:
+    def make(name: str = "a", *, seconds: float = 1.0, **parameters: Any) -> ConversionRequest:
+        path = tmp_path / f"{name}.wav"
+        write_tone(path, seconds=seconds)
+        values = conversion("audio_to_midi").resolve(parameters, converter="local")
+        return ConversionRequest("audio_to_midi", values, path, f"key-{name}", Fingerprint.of(path))
+
+    return make
+
+
+def _ended(converter: Converter, ticket: Ticket) -> Progress:
+    def look() -> Progress | None:
+        progress = converter.poll(ticket)
+        return progress if progress.state != "running" else None
+
+    return eventually(look, what="the ticket to end")
+
+
+def test_it_says_what_it_can_do_and_what_its_results_depend_on(trial: Trial) -> None:
+    assert trial.converter.capabilities()["audio_to_midi"].available
+    assert trial.converter.fingerprint("audio_to_midi")
+    assert trial.converter.fingerprint("audio_to_midi") == trial.converter.fingerprint("audio_to_midi")
+    assert trial.converter.parallel >= 1
+
+
+def test_a_request_becomes_a_ticket_becomes_artifacts(
+    trial: Trial, request_for: Callable[..., ConversionRequest], tmp_path: Path
+) -> None:
+    ticket = trial.converter.submit(request_for())
+    assert _ended(trial.converter, ticket) == Progress("done", fraction=1.0)
+    folder = tmp_path / "results"
+    folder.mkdir()
+    artifacts = trial.converter.fetch(ticket, folder)
+    assert "midi" in [artifact.role for artifact in artifacts]
+    roles = conversion("audio_to_midi").roles()
+    for artifact in artifacts:
+        assert artifact.role in roles
+        assert artifact.path.parent == folder
+        assert artifact.path.stat().st_size > 0
+        assert "/" in artifact.media_type
+
+
+def test_results_can_be_fetched_again(
+    trial: Trial, request_for: Callable[..., ConversionRequest], tmp_path: Path
+) -> None:
+    ticket = trial.converter.submit(request_for())
+    _ended(trial.converter, ticket)
+    contents = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        contents.append([a.path.read_bytes() for a in trial.converter.fetch(ticket, tmp_path / name)])
+    assert contents[0] == contents[1]
+
+
+def test_a_change_is_told_to_whoever_watches(trial: Trial, request_for: Callable[..., ConversionRequest]) -> None:
+    told: list[Ticket] = []
+    heard = threading.Event()
+
+    def listen(ticket: Ticket) -> None:
+        told.append(ticket)
+        heard.set()
+
+    trial.converter.watch(listen)
+    ticket = trial.converter.submit(request_for())
+    _ended(trial.converter, ticket)
+    assert heard.wait(30)
+    assert set(told) == {ticket}
+
+
+def test_an_accepted_request_that_fails_says_why(
+    trial: Trial, request_for: Callable[..., ConversionRequest]
+) -> None:
+    ticket = trial.converter.submit(trial.fail_next(request_for()))
+    progress = _ended(trial.converter, ticket)
+    assert progress.state == "failed"
+    assert isinstance(progress.error, (Rejected, AudioError))
+    assert progress.error.message
+
+
+def test_a_ticket_nobody_knows_is_lost(trial: Trial, tmp_path: Path) -> None:
+    with pytest.raises(TicketLost):
+        trial.converter.poll(Ticket("of an earlier life"))
+    with pytest.raises(TicketLost):
+        trial.converter.fetch(Ticket("of an earlier life"), tmp_path)
+
+
+def test_cancelling_what_is_over_or_unknown_does_nothing(
+    trial: Trial, request_for: Callable[..., ConversionRequest]
+) -> None:
+    trial.converter.cancel(Ticket("of an earlier life"))
+    ticket = trial.converter.submit(request_for())
+    _ended(trial.converter, ticket)
+    trial.converter.cancel(ticket)
+
+
+def test_a_cancelled_ticket_never_comes_to_an_end_well(
+    request_for: Callable[..., ConversionRequest], tmp_path: Path, models_folder: Path
+) -> None:
+    fake = FakeConverter(hold=True)
+    ticket = fake.submit(request_for())
+    fake.cancel(ticket)
+    assert isinstance(fake.poll(ticket).error, Cancelled)
+    worker = Worker("contract", WorkerOptions())
+    local = LocalConverter(worker, ModelStore(models_folder), tmp_path / "scratch")
+    ticket = local.submit(request_for("long", seconds=120.0))
+    local.cancel(ticket)
+    with pytest.raises(TicketLost):
+        local.poll(ticket)
+    # The engine is free again at once.
+    assert _ended(local, local.submit(request_for("short"))).state == "done"
+    worker.stop()
+
+
+# What only the local converter does
+
+
+@pytest.fixture
+def local(tmp_path: Path, models_folder: Path) -> Iterator[LocalConverter]:
+    worker = Worker("local", WorkerOptions(log_file=tmp_path / "engine.log"))
+    yield LocalConverter(worker, ModelStore(models_folder), tmp_path / "scratch")
+    worker.stop()
+
+
+def test_work_on_suspicion_is_the_same_work_as_the_jobs_own(
+    local: LocalConverter, request_for: Callable[..., ConversionRequest]
+) -> None:
+    request = request_for()
+    assert local.speculate(request) == local.submit(request)
+    ticket = local.submit(request)
+    local.withdraw(ticket)
+    assert _ended(local, ticket).state == "done", "somebody had asked for it: it is not withdrawn"
+
+
+def test_unclaimed_work_is_withdrawn(
+    local: LocalConverter, request_for: Callable[..., ConversionRequest]
+) -> None:
+    ticket = local.speculate(request_for(seconds=60.0))
+    local.withdraw(ticket)
+    with pytest.raises(TicketLost):
+        local.poll(ticket)
+
+
+def test_a_bounce_that_changes_while_it_is_read_is_no_result(
+    local: LocalConverter, request_for: Callable[..., ConversionRequest]
+) -> None:
+    request = request_for()
+    with request.source.open("ab") as file:
+        file.write(b"more")
+    error = _ended(local, local.submit(request)).error
+    assert isinstance(error, AudioError)
+    assert "written to again" in error.message
+
+
+def test_a_missing_model_is_a_state_with_its_remedy(tmp_path: Path) -> None:
+    worker = Worker("local", WorkerOptions())
+    local = LocalConverter(worker, ModelStore(tmp_path / "no models"), tmp_path / "scratch")
+    capability = local.capabilities()["audio_to_midi"]
+    assert not capability.available
+    assert "bridge models pull" in capability.why_not
+    local.warm()
+    assert not worker.alive(), "warming without models is no crash"
+    worker.stop()
+
+
+def test_a_look_tells_what_is_in_a_file(local: LocalConverter, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    write_tone(path, seconds=0.5)
+    source = local.probe(path, Fingerprint.of(path)).result(30)
+    assert source.duration_s == pytest.approx(0.5)
+    assert source.fingerprint == Fingerprint.of(path)
+    (tmp_path / "b.wav").write_text("text")
+    with pytest.raises(AudioError, match=r"b\.wav"):
+        local.probe(tmp_path / "b.wav", Fingerprint.of(tmp_path / "b.wav")).result(30)
