@@ -45,8 +45,12 @@ class BridgeError(Exception):
 
     def __str__(self) -> str:
         where = f"{Path(self.file).name}: " if self.file else ""
-        what_to_do = f" {self.remedy}" if self.remedy else ""
-        return f"{where}{self.message}{what_to_do}"
+        if not self.remedy:
+            return f"{where}{self.message}"
+        # A list of faults stands on lines of its own, and so does what to do about it.
+        stop = "" if self.message.endswith((".", "!", "?", ":")) else "."
+        gap = "\n" if "\n" in self.message else f"{stop} "
+        return f"{where}{self.message}{gap}{self.remedy}"
 
     def to_json(self) -> dict[str, Any]:
         """The error as plain data: `code`, `message`, `remedy`, `file`."""
@@ -96,6 +100,10 @@ class TryLater(ConverterError):
     ) -> None:
         super().__init__(message, remedy=remedy, file=file)
         self.wait_s = wait_s
+
+    def to_json(self) -> dict[str, Any]:
+        """As for every error, and `wait_s`."""
+        return {**super().to_json(), "wait_s": self.wait_s}
 
 
 class TicketLost(ConverterError):
@@ -148,7 +156,8 @@ def _all_below(root: type[BridgeError]) -> dict[str, type[BridgeError]]:
 def from_json(data: dict[str, Any]) -> BridgeError:
     """The error that `to_json` described, for one that crossed a process border."""
     kind = _all_below(BridgeError).get(data.get("code", ""), BridgeError)
-    words = {"remedy": data.get("remedy", ""), "file": data.get("file")}
+    message = data.get("message") or "unknown error"
+    words = {"remedy": data.get("remedy") or "", "file": data.get("file")}
     if issubclass(kind, TryLater):
-        return kind(data["message"], wait_s=float(data.get("wait_s", 1.0)), **words)
-    return kind(data.get("message", "unknown error"), **words)
+        return kind(message, wait_s=float(data.get("wait_s", 1.0)), **words)
+    return kind(message, **words)

@@ -20,9 +20,16 @@ def set_up(bridge_home: Path, *, level: str, to_terminal: bool) -> None:
     root = logging.getLogger("bridge")
     root.setLevel(level.upper())
     root.propagate = False
-    root.handlers.clear()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+        old.close()
     to_file = logging.handlers.RotatingFileHandler(
-        folder / LOG_NAME, maxBytes=MAX_BYTES, backupCount=OLD_FILES, encoding="utf-8", delay=True
+        folder / LOG_NAME,
+        maxBytes=MAX_BYTES,
+        backupCount=OLD_FILES,
+        encoding="utf-8",
+        errors="backslashreplace",  # file names need not be Unicode on Linux
+        delay=True,
     )
     to_file.setFormatter(logging.Formatter(_FORMAT))
     root.addHandler(to_file)

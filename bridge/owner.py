@@ -6,12 +6,11 @@ import contextlib
 import json
 import os
 import secrets
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import filelock
-
-from bridge.errors import HomeInUse
+from bridge.errors import HomeInUse, JournalError
 
 LOCK_NAME = "owner.lock"
 NOTE_NAME = "owner.json"
@@ -34,19 +33,27 @@ class Ownership:
     """Held by the process that runs the bridge on this BRIDGE_HOME."""
 
     def __init__(self, home: Path) -> None:
+        import filelock
+
         self._home = home
-        self._lock = filelock.FileLock(home / LOCK_NAME)
+        # Not bound to a thread: whoever stops the bridge need not be who started it.
+        self._lock = filelock.FileLock(home / LOCK_NAME, thread_local=False)
 
     def take(self) -> None:
         """Raises HomeInUse when another bridge has it."""
-        self._home.mkdir(parents=True, exist_ok=True)
         try:
+            self._home.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=TAKE_WITHIN_S, poll_interval=0.02)
         except filelock.Timeout:
             raise HomeInUse(
                 f"another bridge is running on {self._home}.",
                 remedy="`bridge status` shows it. Stop it first, or set BRIDGE_HOME to another folder.",
             ) from None
+        except OSError as error:
+            raise JournalError(
+                f"the folder {self._home} cannot be used: {error.strerror or error}.",
+                remedy="Set BRIDGE_HOME to a folder that you may write to.",
+            ) from error
         with contextlib.suppress(OSError):
             (self._home / NOTE_NAME).unlink(missing_ok=True)
 
@@ -66,6 +73,8 @@ def is_owned(home: Path) -> bool:
     """True when a bridge is running on this BRIDGE_HOME."""
     if not (home / LOCK_NAME).exists():
         return False
+    import filelock  # half of what a quick command like `bridge trigger` would otherwise import
+
     lock = filelock.FileLock(home / LOCK_NAME)
     try:
         lock.acquire(timeout=0)
@@ -87,13 +96,29 @@ def read_note(home: Path) -> OwnerNote | None:
 def token(home: Path) -> str:
     """The secret that the control API asks for; made on first use, readable by this user only."""
     path = home / TOKEN_NAME
-    with contextlib.suppress(OSError):
-        if found := path.read_text(encoding="ascii").strip():
-            return found
-    fresh = secrets.token_urlsafe(32)
+    if kept := _kept_token(path):
+        return kept
     home.mkdir(parents=True, exist_ok=True)
-    # On Windows the mode says little; there the user's own data folder keeps others out.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    # Two processes may both be the first: one makes it, the other waits and reads it.
+    with filelock.FileLock(home / f"{TOKEN_NAME}.lock"):
+        return _kept_token(path) or _fresh_token(path)
+
+
+def _kept_token(path: Path) -> str:
+    try:
+        found = path.read_text(encoding="ascii").strip()
+        if os.name == "posix" and path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return found
+
+
+def _fresh_token(path: Path) -> str:
+    fresh = secrets.token_urlsafe(32)
+    # mkstemp: mode 0600. On Windows that says little; there the user's own data folder keeps others out.
+    descriptor, temp = tempfile.mkstemp(dir=path.parent, prefix=f"{TOKEN_NAME}.")
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(fresh)
+    Path(temp).replace(path)
     return fresh

@@ -56,7 +56,11 @@ class Supervisor:
 
     def _run(self) -> None:
         while not self._stopping.wait(LOOK_EVERY_S):
-            self.look()
+            try:
+                self.look()
+            except Exception:
+                # Whoever watches over the others must not be the one that dies.
+                log.exception("a look at the child processes failed")
 
     def look(self) -> None:
         """One look at all children; called every second by the supervisor's own thread."""

@@ -16,13 +16,14 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "crash_points": frozenset(),
     "clock": frozenset({"units"}),
     "logs": EVERYWHERE,
-    "owner": EVERYWHERE,
+    "home": EVERYWHERE,
+    "owner": EVERYWHERE | {"home"},
     "toml_faults": EVERYWHERE,
     "testing": EVERYWHERE | {"conversions", "converters.base", "jobs.model"},
     # facts and formats
     "media": frozenset({"errors", "units"}),
     "conversions": frozenset({"errors", "units", "media"}),
-    "config": EVERYWHERE | {"toml_faults"},
+    "config": EVERYWHERE | {"toml_faults", "home"},
     "presets": EVERYWHERE | {"toml_faults", "conversions"},
     # the work
     "engine": frozenset({"errors", "units", "media"}),
@@ -35,12 +36,35 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "delivery": EVERYWHERE | {"media", "config", "presets", "jobs", "logs"},
     # what the musician touches
     "actions": EVERYWHERE | {"config", "presets", "conversions", "jobs"},
-    "server": EVERYWHERE | {"actions", "config", "presets", "conversions", "jobs", "logs"},
+    "server": EVERYWHERE | {"actions", "config", "presets", "conversions", "jobs", "logs", "owner"},
     "daemon": EVERYWHERE
-    | {"actions", "config", "presets", "conversions", "converters", "delivery", "engine", "jobs", "logs"}
+    | {
+        "actions",
+        "config",
+        "presets",
+        "conversions",
+        "converters",
+        "delivery",
+        "engine",
+        "home",
+        "jobs",
+        "logs",
+    }
     | {"media", "midi", "owner", "server", "supervisor", "triggers"},
     "cli": EVERYWHERE
-    | {"actions", "config", "presets", "conversions", "daemon", "engine", "jobs", "logs", "media", "owner"}
+    | {
+        "actions",
+        "config",
+        "presets",
+        "conversions",
+        "daemon",
+        "engine",
+        "home",
+        "jobs",
+        "logs",
+        "media",
+        "owner",
+    }
     | {"server"},
     "__main__": frozenset({"cli"}),
 }

@@ -12,13 +12,15 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
 
 from bridge.errors import BridgeError, HomeInUse, from_json
-from bridge.owner import OwnerNote, read_note
+from bridge.owner import OwnerNote, read_note, token
 
 if TYPE_CHECKING:
     from bridge.daemon import BridgeCore
@@ -29,7 +31,8 @@ ACT_TIMEOUT_S = 700.0
 STARTING_UP_S = 3.0
 
 Data = dict[str, Any]
-Events = queue.Queue[Data]
+NextEvent = Callable[[float], Data | None]
+"""Gives the next event as plain data; None when there was none within so many seconds."""
 LOST: Data = {"kind": "lost", "job": None}
 """Comes as the last event when the daemon has gone."""
 
@@ -45,8 +48,8 @@ class Connection(Protocol):
         """The job with all that belongs to it, as plain data."""
         ...
 
-    def events(self) -> contextlib.AbstractContextManager[Events]:
-        """A queue that gets every event from now on, as plain data."""
+    def events(self) -> contextlib.AbstractContextManager[NextEvent]:
+        """Every event from now on."""
         ...
 
 
@@ -60,33 +63,33 @@ class DaemonConnection:
         self._home = home
 
     def status(self, *, timeout_s: float = ASK_TIMEOUT_S) -> Data:
-        return self._ask("GET", "/v1/status", timeout_s=timeout_s)
+        return _data_in(*self._ask("GET", "/v1/status", timeout_s=timeout_s))
 
     def act(self, name: str, arguments: Mapping[str, Any]) -> Data:
-        return self._ask("POST", f"/v1/actions/{name}", dict(arguments), timeout_s=ACT_TIMEOUT_S)
+        body = json.dumps(dict(arguments)).encode()
+        return _data_in(*self._ask("POST", f"/v1/actions/{quote(name)}", body, timeout_s=ACT_TIMEOUT_S))
 
     def detail(self, job_id: int) -> Data | None:
-        try:
-            return self._ask("GET", f"/v1/jobs/{job_id}", timeout_s=ASK_TIMEOUT_S)
-        except NotFoundError:
-            return None
+        status, body = self._ask("GET", f"/v1/jobs/{job_id}", timeout_s=ASK_TIMEOUT_S)
+        return None if status == http.client.NOT_FOUND else _data_in(status, body)
 
     @contextmanager
-    def events(self) -> Iterator[Events]:
-        events: Events = queue.Queue()
+    def events(self) -> Iterator[NextEvent]:
+        events: queue.Queue[Data] = queue.Queue()
         connection = self._connect(ASK_TIMEOUT_S)
         with contextlib.closing(connection), _as_bridge_errors():
             connection.request("GET", "/v1/events", headers=self._headers())
             # The response may take the socket away from the connection; it is needed to end the stream.
             line = connection.sock
             answer = connection.getresponse()
-            _checked(answer.status, b"" if answer.status == http.client.OK else answer.read())
+            if answer.status != http.client.OK:
+                raise _error_in(answer.status, answer.read())
             answer.readline()  # the greeting: from here on nothing is missed
             line.settimeout(None)
             reader = threading.Thread(target=_read_events, args=(answer, events), name="events", daemon=True)
             reader.start()
             try:
-                yield events
+                yield partial(_next, events)
             finally:
                 with contextlib.suppress(OSError):
                     line.shutdown(socket.SHUT_RDWR)
@@ -97,23 +100,15 @@ class DaemonConnection:
         return http.client.HTTPConnection(host, self._note.port, timeout=timeout_s)
 
     def _headers(self) -> dict[str, str]:
-        from bridge import owner
+        return {"Authorization": f"Bearer {token(self._home)}", "Content-Type": "application/json"}
 
-        return {
-            "Authorization": f"Bearer {owner.token(self._home)}",
-            "Content-Type": "application/json",
-        }
-
-    def _ask(self, method: str, path: str, data: Data | None = None, *, timeout_s: float) -> Data:
-        body = None if data is None else json.dumps(data).encode()
+    def _ask(
+        self, method: str, path: str, body: bytes | None = None, *, timeout_s: float
+    ) -> tuple[int, bytes]:
         with contextlib.closing(self._connect(timeout_s)) as connection, _as_bridge_errors():
             connection.request(method, path, body=body, headers=self._headers())
             answer = connection.getresponse()
-            return _checked(answer.status, answer.read())
-
-
-class NotFoundError(BridgeError):
-    code = "not-found"
+            return answer.status, answer.read()
 
 
 @contextmanager
@@ -126,20 +121,22 @@ def _as_bridge_errors() -> Iterator[None]:
         ) from error
 
 
-def _checked(status: int, body: bytes) -> Data:
-    try:
-        data = json.loads(body) if body else {}
-    except ValueError:
-        data = {"error": {"message": "what answers there is no bridge."}}
-    if status == http.client.OK and isinstance(data, dict):
-        return data
-    error = data.get("error", {}) if isinstance(data, dict) else {}
-    if error.get("code") == NotFoundError.code:
-        raise NotFoundError(error.get("message", "not found"))
-    raise from_json({"message": f"the bridge answered with {status}.", **error})
+def _data_in(status: int, body: bytes) -> Data:
+    if status == http.client.OK:
+        with contextlib.suppress(ValueError):
+            data = json.loads(body)
+            if isinstance(data, dict):
+                return data
+    raise _error_in(status, body)
 
 
-def _read_events(answer: http.client.HTTPResponse, events: Events) -> None:
+def _error_in(status: int, body: bytes) -> BridgeError:
+    with contextlib.suppress(ValueError, LookupError, TypeError):
+        return from_json(json.loads(body)["error"])
+    return BridgeError(f"what answers at the bridge's address is no bridge (HTTP status {status}).")
+
+
+def _read_events(answer: http.client.HTTPResponse, events: queue.Queue[Data]) -> None:
     # Whatever ends the stream, the reader of the queue is told.
     with contextlib.suppress(OSError, ValueError, http.client.HTTPException, AttributeError):
         for line in answer:
@@ -166,21 +163,21 @@ class LocalConnection:
         return found.to_json() if found else None
 
     @contextmanager
-    def events(self) -> Iterator[Events]:
+    def events(self) -> Iterator[NextEvent]:
         with self._core.feed.subscribe() as events:
-            yield _AsData(events)
+
+            def next_event(timeout_s: float) -> Data | None:
+                event = _next(events, timeout_s)
+                return event.to_json() if event else None
+
+            yield next_event
 
 
-class _AsData(queue.Queue[Data]):
-    """The feed's queue, its events as plain data."""
-
-    def __init__(self, events: queue.Queue[Any]) -> None:
-        super().__init__()
-        self._events = events
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Data:  # noqa: FBT001, FBT002  as Queue has it
-        data: Data = self._events.get(block, timeout).to_json()
-        return data
+def _next(events: queue.Queue[Any], timeout_s: float) -> Any:
+    try:
+        return events.get(timeout=timeout_s)
+    except queue.Empty:
+        return None
 
 
 def daemon_at(home: Path) -> DaemonConnection | None:

@@ -31,6 +31,8 @@ class Parameter:
     low: float | None = None
     high: float | None = None
     only: frozenset[str] = frozenset()
+    not_above: str = ""
+    """The parameter whose value this one must not exceed."""
 
     def parse(self, value: Any) -> Any:
         """`value` (also as text, as a command line gives it) in this parameter's kind.
@@ -42,8 +44,13 @@ class Parameter:
         above = self.high is not None and parsed > self.high
         if below or above:
             unit = f" {self.unit}" if self.unit else ""
-            raise ValueError(f"must be in range {self.low:g}..{self.high:g}{unit}, not {value!r}")
+            raise ValueError(f"must be {self._range()}{unit}, not {value!r}")
         return parsed
+
+    def _range(self) -> str:
+        if self.low is None:
+            return f"at most {self.high:g}"
+        return f"at least {self.low:g}" if self.high is None else f"in range {self.low:g}..{self.high:g}"
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,9 @@ class Conversion:
     quality: Mapping[str, Quality]
     """For each converter that can do it: how well."""
     deterministic: bool = True
+    method: str = "POST"
+    encoding: str = "multipart/form-data"
+    """How the request's body is written."""
 
     def roles(self) -> frozenset[str]:
         return frozenset(result.role for result in self.results)
@@ -101,6 +111,11 @@ class Conversion:
                 values[name] = known[name].parse(value)
             except ValueError as error:
                 faults.append(f"{name}: {error}")
+        faults += [
+            f"{row.name}: must not be above {row.not_above} ({values[row.name]} > {values[row.not_above]})"
+            for row in known.values()
+            if row.not_above in values and values[row.name] > values[row.not_above]
+        ]
         if faults:
             raise PresetError(f"{self.name}: " + "; ".join(faults) + ".")
         return values
@@ -206,6 +221,7 @@ _AUDIO_TO_MIDI = Conversion(
             low=21,
             high=108,
             only=_LOCAL,
+            not_above="highest_note",
         ),
         Parameter(
             "highest_note",
@@ -215,6 +231,13 @@ _AUDIO_TO_MIDI = Conversion(
             unit="MIDI note",
             low=21,
             high=108,
+            only=_LOCAL,
+        ),
+        Parameter(
+            "remove_ghosts",
+            "bool",
+            True,  # noqa: FBT003  data, not a call
+            "Leave out weak notes that are the overtones of a strong one.",
             only=_LOCAL,
         ),
     ),

@@ -6,11 +6,12 @@ What lies here is raw: notes in seconds, audio as it came. Names, tempo and plac
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import hashlib
 import json
 import os
 import shutil
+import threading
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -70,6 +71,10 @@ def sync_folder(folder: Path) -> None:
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            # Some network shares have no such call for folders; they have it for files.
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+                raise
         finally:
             os.close(descriptor)
 
@@ -78,6 +83,7 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._scratch = folder / "scratch"
+        self._lock = threading.Lock()
         # Scratch folders of an earlier life belong to nobody.
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir(parents=True, exist_ok=True)
@@ -92,23 +98,20 @@ class Cache:
         """The artifacts of `key`; None where there are none, or where somebody has been at the files."""
         folder = self._place(key)
         try:
-            rows = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+            entries = _entries(folder, manifest["artifacts"])
+            whole = all(file_sha256(entry.path) == entry.sha256 for entry in entries)
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        entries = [
-            Entry(row["role"], folder / row["file"], row["media_type"], row["sha256"])
-            for row in rows["artifacts"]
-        ]
-        sizes = {row["file"]: row["size"] for row in rows["artifacts"]}
-        with contextlib.suppress(OSError):
-            if all(entry.path.stat().st_size == sizes[entry.path.name] for entry in entries):
-                return entries
-        return None
+        return entries if whole else None
 
     def put(
         self, key: str, scratch: Path, artifacts: Iterable[Artifact], about: Mapping[str, Any]
     ) -> list[Entry]:
-        """Makes the files of `scratch` the entry of `key`, at one stroke; gives its artifacts."""
+        """Makes the files of `scratch` the entry of `key`, at one stroke; gives its artifacts.
+
+        Where there is a whole entry already, that one stays and `scratch` goes: rows may name its files.
+        """
         rows = []
         for artifact in artifacts:
             sync_file(artifact.path)
@@ -118,28 +121,33 @@ class Cache:
                     "file": artifact.path.name,
                     "media_type": artifact.media_type,
                     "sha256": file_sha256(artifact.path),
-                    "size": artifact.path.stat().st_size,
                 }
             )
         manifest = scratch / _MANIFEST
         manifest.write_text(json.dumps({"about": dict(about), "artifacts": rows}), encoding="utf-8")
         sync_file(manifest)
-        self._move_into_place(scratch, self._place(key))
-        found = self.lookup(key)
-        assert found is not None, f"the cache entry {key} was just written"
-        return found
-
-    def _move_into_place(self, scratch: Path, place: Path) -> None:
+        place = self._place(key)
         place.parent.mkdir(parents=True, exist_ok=True)
         reach("cache-before-rename")
-        if place.exists():
-            # A damaged entry, or one that another row has just made: the fresh one is as good.
+        with self._lock:
+            if (earlier := self.lookup(key)) is not None:
+                shutil.rmtree(scratch, ignore_errors=True)
+                return earlier
+            self._move_into_place(scratch, place)
+        reach("cache-after-rename")
+        return _entries(place, rows)
+
+    def _move_into_place(self, scratch: Path, place: Path) -> None:
+        if place.exists():  # and is damaged
             old = self._scratch / uuid.uuid4().hex
             place.rename(old)
             shutil.rmtree(old, ignore_errors=True)
         scratch.rename(place)
         sync_folder(place.parent)
-        reach("cache-after-rename")
 
     def _place(self, key: str) -> Path:
         return self._folder / key[:2] / key
+
+
+def _entries(folder: Path, rows: Iterable[Mapping[str, str]]) -> list[Entry]:
+    return [Entry(row["role"], folder / row["file"], row["media_type"], row["sha256"]) for row in rows]

@@ -1,4 +1,4 @@
-"""What every converter keeps to: the same suite for the local engine (real process, real model) and the fake."""
+"""What every converter keeps to: one suite for the local engine (real process, real model) and the fake."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from bridge.engine.worker import Worker, WorkerOptions
 from bridge.errors import AudioError, Cancelled, Rejected, TicketLost
 from bridge.jobs.model import Fingerprint
 from bridge.testing import FakeConverter
-from support.audio_samples import write_tone
 from support.polling import eventually
+from support.tones import write_tone
 
 
 @dataclass
@@ -109,7 +109,9 @@ def test_results_can_be_fetched_again(
     assert contents[0] == contents[1]
 
 
-def test_a_change_is_told_to_whoever_watches(trial: Trial, request_for: Callable[..., ConversionRequest]) -> None:
+def test_a_change_is_told_to_whoever_watches(
+    trial: Trial, request_for: Callable[..., ConversionRequest]
+) -> None:
     told: list[Ticket] = []
     heard = threading.Event()
 
