@@ -20,13 +20,17 @@ from bridge.presets import PresetShelf, check_overrides
 
 DEFAULT_PRESET = "audio-to-midi"
 LOOK_TIMEOUT_S = 600.0
+GREATEST_ID = 2**63 - 1
+"""The journal's numbers do not go beyond."""
 
 
 class Bridge(Protocol):
     """What actions need of the bridge that runs them."""
 
-    journal: Views
-    presets: PresetShelf
+    @property
+    def journal(self) -> Views: ...
+    @property
+    def presets(self) -> PresetShelf: ...
 
     def submit(self, request: JobRequest) -> int:
         """The job's id, once the file has been looked at. Raises what makes that impossible."""
@@ -60,13 +64,37 @@ def _mtime_s(fingerprint: Fingerprint) -> float:
     return fingerprint.mtime_ns / 1e9
 
 
+def _path(value: object) -> Path:
+    try:
+        return Path(str(value)).expanduser()
+    except RuntimeError:
+        raise WrongUse(f"'{value}' names a user that is not known here.", remedy="Write the path.") from None
+
+
+def _flag(arguments: Arguments, name: str) -> bool:
+    """A yes or no, also as the text that a command line or an address gives."""
+    value = arguments.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
+    if str(value).lower() not in words:
+        raise WrongUse(f"'{name}' must be true or false, not {value!r}.")
+    return words[str(value).lower()]
+
+
+def _overrides(value: object) -> dict[str, Any]:
+    if value is not None and not isinstance(value, Mapping):
+        raise WrongUse(f"'set' must be names with values, not {value!r}.", remedy="Say key=value.")
+    return {str(name): given for name, given in (value or {}).items()}
+
+
 def _convert_file(bridge: Bridge, arguments: Arguments) -> Result:
-    path = Path(arguments["file"]).expanduser()
+    path = _path(arguments["file"])
     if not path.is_file():
         raise WrongUse("there is no such file.", file=path, remedy="Check the path.")
     path = path.absolute()
     preset = str(arguments.get("preset") or DEFAULT_PRESET)
-    overrides = dict(arguments.get("set") or {})
+    overrides = _overrides(arguments.get("set"))
     check_overrides(bridge.presets.get(preset), overrides)
     to = arguments.get("to")
     fingerprint = Fingerprint.of(path)
@@ -74,10 +102,10 @@ def _convert_file(bridge: Bridge, arguments: Arguments) -> Result:
         source=path,
         fingerprint=fingerprint,
         preset=preset,
-        project_folder=Path(to).expanduser().absolute() if to else bridge.project_folder_of(path),
+        project_folder=_path(to).absolute() if to else bridge.project_folder_of(path),
         trigger=str(arguments.get("trigger") or "hand"),
-        priority=Priority.BATCH if arguments.get("batch") else Priority.BY_HAND,
-        private=bool(arguments.get("private")),
+        priority=Priority.BATCH if _flag(arguments, "batch") else Priority.BY_HAND,
+        private=_flag(arguments, "private"),
         overrides=overrides,
         closed_at=_mtime_s(fingerprint),
     )
@@ -100,9 +128,12 @@ def _job(bridge: Bridge, arguments: Arguments) -> JobRecord:
             raise WrongUse("there is no job yet.")
         return latest[0]
     try:
-        job = bridge.journal.job(int(wanted))
-    except (TypeError, ValueError):
-        raise WrongUse(f"a job is named by its number, not by {wanted!r}.") from None
+        number = int(wanted)
+    except (TypeError, ValueError, OverflowError):
+        raise WrongUse(
+            f"a job is named by its number, not by {wanted!r}.", remedy="`bridge history` lists them."
+        ) from None
+    job = bridge.journal.job(number) if 0 < number <= GREATEST_ID else None
     if job is None:
         raise WrongUse(f"there is no job {wanted}.", remedy="`bridge history` lists them.")
     return job
@@ -125,10 +156,11 @@ def _redeliver(bridge: Bridge, arguments: Arguments) -> Result:
     job = _job(bridge, arguments)
     detail = bridge.journal.detail(job.id)
     assert detail is not None
-    jobs = []
     for part in detail.parts:
         if not part.path.is_file():
             raise WrongUse("the bounce itself is gone.", file=part.path, remedy="Bounce it again.")
+    jobs = []
+    for part in detail.parts:
         request = JobRequest(
             source=part.path,
             fingerprint=Fingerprint.of(part.path),

@@ -6,9 +6,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,21 +20,39 @@ import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from bridge.errors import ConfigError
-from bridge.home import home as home
-from bridge.toml_faults import faults_of
+from bridge.home import home
+from bridge.toml_faults import Place, at_line, did_you_mean, faults_of, lines_of, listed, syntax_fault
+
+__all__ = ["Settings", "WatchedFolder", "default_folders", "home", "load", "write_template"]
 
 CONFIG_NAME = "config.toml"
 
 
 def _expand(value: object) -> object:
-    return Path(os.path.expandvars(value)).expanduser() if isinstance(value, str) else value
+    """A path as it is written in the file: `~` and `$VAR` are filled in. Raises ValueError."""
+    if not isinstance(value, str):
+        return value
+    if any(ord(sign) < FIRST_PRINTABLE for sign in value):
+        raise ValueError(f"has control characters in it ({value!r}). Put a path into 'single quotes'")
+    try:
+        path = Path(os.path.expandvars(value)).expanduser()
+    except RuntimeError:
+        raise ValueError(f"names a user that is not known here ({value}). Write the whole path") from None
+    if not path.is_absolute():
+        raise ValueError(f"is not a whole path on this machine ({value!r}). Begin at the root, or with ~")
+    return path
 
 
+FIRST_PRINTABLE = 32
 UserPath = Annotated[Path, BeforeValidator(_expand)]
 
 
+def _unknown_tempo(value: object) -> object:
+    return None if value in (0, "0") and value is not False else value
+
+
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class WatchedFolder(_Table):
@@ -39,7 +61,7 @@ class WatchedFolder(_Table):
     path: UserPath
     preset: str = "audio-to-midi"
     project_folder: UserPath | None = None
-    """Where results go; None: a folder `MIDI` is not made, results lie beside the bounce."""
+    """Where results go; None: they lie beside the bounce."""
     recursive: bool = True
     private: bool = False
     polling: bool = False
@@ -66,7 +88,8 @@ class Settings(_Table):
     folders: tuple[WatchedFolder, ...] = ()
     engine: EngineSettings = EngineSettings()
     server: ServerSettings = ServerSettings()
-    tempo_bpm: float | None = Field(default=None, ge=20, le=400)
+    tempo_bpm: Annotated[float | None, BeforeValidator(_unknown_tempo)] = Field(default=None, ge=20, le=400)
+    """None, in the file 0: not known."""
     resubmit: Literal["never", "ask", "always"] = "ask"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -91,14 +114,20 @@ def load(bridge_home: Path, environment: Mapping[str, str] | None = None) -> Set
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"this is not valid TOML: {error}.", file=path, remedy="Mend that line; texts need quotes."
-        ) from error
-    _apply_environment(data, os.environ if environment is None else environment)
+        message, remedy = syntax_fault(error)
+        raise ConfigError(message, file=path, remedy=remedy) from error
+    environment = os.environ if environment is None else environment
+    origins = _apply_environment(data, environment)
+    faults: list[str] = []
     try:
-        return Settings.model_validate(data)
+        settings = Settings.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(faults_of(error, Settings, text), file=path, remedy="") from error
+        faults += faults_of(error, Settings, text, elsewhere=origins)
+    faults += _overlaps(data.get("folders"), text)
+    faults += _unknown_variables(environment)
+    if faults:
+        raise ConfigError(listed(faults), file=path)
+    return settings
 
 
 def _read(path: Path) -> str:
@@ -112,23 +141,80 @@ def _read(path: Path) -> str:
         ) from error
 
 
-def _apply_environment(data: dict[str, Any], environment: Mapping[str, str]) -> None:
-    for name, table in (("engine", EngineSettings), ("server", ServerSettings)):
-        for key in table.model_fields:
-            value = environment.get(f"BRIDGE_{name}_{key}".upper())
-            if value is not None:
-                data.setdefault(name, {})[key] = value
-    for key in ("tempo_bpm", "resubmit", "log_level"):
-        value = environment.get(f"BRIDGE_{key}".upper())
-        if value is not None:
-            data[key] = value
+_TABLES: Mapping[str, type[_Table]] = {"engine": EngineSettings, "server": ServerSettings}
+_TOP_KEYS = ("tempo_bpm", "resubmit", "log_level")
+
+
+def _variable(place: Place) -> str:
+    return "_".join(("bridge", *map(str, place))).upper()
+
+
+def _known_places() -> Iterator[Place]:
+    for name, table in _TABLES.items():
+        yield from ((name, key) for key in table.model_fields)
+    yield from ((key,) for key in _TOP_KEYS)
+
+
+def _apply_environment(data: dict[str, Any], environment: Mapping[str, str]) -> dict[Place, str]:
+    """Puts the values of environment variables over those of the file; tells which came from where."""
+    origins: dict[Place, str] = {}
+    for place in _known_places():
+        name = _variable(place)
+        *tables, key = map(str, place)
+        table = data.setdefault(tables[0], {}) if tables and name in environment else data
+        if name in environment and isinstance(table, dict):
+            table[key] = environment[name]
+            origins[place] = name
+    return origins
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
+    """Variables that begin like ours and are none. (Others that begin with BRIDGE_ may be anybody's.)"""
+    known = [_variable(place) for place in _known_places()]
+    ours = tuple(f"BRIDGE_{name}_".upper() for name in _TABLES)
+    for name in sorted(environment):
+        if name.upper().startswith(ours) and name.upper() not in known:
+            hint = did_you_mean(name, known)
+            yield f"{name}: this environment variable is none of the settings. {hint}"
+
+
+def _overlaps(entries: object, text: str) -> Iterator[str]:
+    """Watched folders that are the same, or lie in one that is watched with all below it."""
+    lines = lines_of(text)
+    folders: list[tuple[int, WatchedFolder]] = []
+    for number, entry in enumerate(entries if isinstance(entries, list) else ()):
+        with suppress(ValidationError):  # told already
+            folders.append((number, WatchedFolder.model_validate(entry)))
+    for (first, one), (second, other) in combinations(folders, 2):
+        if how := _overlap(one, other):
+            line = at_line(("folders", second, "path"), lines)
+            above = at_line(("folders", first, "path"), lines).rstrip(": ")
+            yield (
+                f"{line}folders[{second + 1}] {other.path} {how} folders[{first + 1}] {one.path} ({above})."
+                " A file would be converted twice: take one of them out, or set recursive = false."
+            )
+
+
+def _overlap(one: WatchedFolder, other: WatchedFolder) -> str:
+    first, second = _real(one.path), _real(other.path)
+    if first == second:
+        return "is the same folder as"
+    if one.recursive and second.is_relative_to(first):
+        return "lies in"
+    return "holds" if other.recursive and first.is_relative_to(second) else ""
+
+
+def _real(path: Path) -> Path:
+    """Without links, and without case where the system has none."""
+    real = os.path.normcase(os.path.realpath(path))
+    return Path(real.casefold() if sys.platform == "darwin" else real)
 
 
 TEMPLATE = """\
 # DAW Bridge. Every line is optional; what is commented out shows the default.
 
 # log_level = "info"            # debug | info | warning | error
-# tempo_bpm = 120.0             # where neither the file's name nor the preset tells a tempo
+# tempo_bpm = 0                 # where neither the file's name nor the preset tells it; 0: not known, so 120
 # resubmit = "ask"              # a paid request whose fate is unknown: never | ask | always
 
 # One block for each folder that a DAW exports to.
@@ -178,5 +264,6 @@ def write_template(bridge_home: Path) -> Path:
 
 
 def _quoted(path: Path | None) -> str:
-    # A literal TOML string: backslashes of Windows stay what they are.
-    return f"'{path}'"
+    """As a TOML string, a literal one where possible: backslashes of Windows stay readable."""
+    text = str(path)
+    return json.dumps(text, ensure_ascii=False) if "'" in text else f"'{text}'"

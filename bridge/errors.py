@@ -157,7 +157,7 @@ def from_json(data: dict[str, Any]) -> BridgeError:
     """The error that `to_json` described, for one that crossed a process border."""
     kind = _all_below(BridgeError).get(data.get("code", ""), BridgeError)
     message = data.get("message") or "unknown error"
-    words = {"remedy": data.get("remedy") or "", "file": data.get("file")}
+    remedy, file = data.get("remedy") or "", data.get("file")
     if issubclass(kind, TryLater):
-        return kind(message, wait_s=float(data.get("wait_s", 1.0)), **words)
-    return kind(message, **words)
+        return kind(message, wait_s=float(data.get("wait_s", 1.0)), remedy=remedy, file=file)
+    return kind(message, remedy=remedy, file=file)

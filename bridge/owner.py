@@ -40,7 +40,9 @@ class Ownership:
         self._lock = filelock.FileLock(home / LOCK_NAME, thread_local=False)
 
     def take(self) -> None:
-        """Raises HomeInUse when another bridge has it."""
+        """Raises HomeInUse when another bridge has it, JournalError where the folder cannot be used."""
+        import filelock
+
         try:
             self._home.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=TAKE_WITHIN_S, poll_interval=0.02)
@@ -98,6 +100,8 @@ def token(home: Path) -> str:
     path = home / TOKEN_NAME
     if kept := _kept_token(path):
         return kept
+    import filelock
+
     home.mkdir(parents=True, exist_ok=True)
     # Two processes may both be the first: one makes it, the other waits and reads it.
     with filelock.FileLock(home / f"{TOKEN_NAME}.lock"):

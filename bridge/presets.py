@@ -6,19 +6,19 @@ over the shipped one. A preset is checked whole when it is loaded, and all its f
 
 from __future__ import annotations
 
-import difflib
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from string import Formatter
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bridge.conversions import catalogue
 from bridge.errors import PresetError
-from bridge.toml_faults import faults_of
+from bridge.toml_faults import did_you_mean, faults_of, listed, syntax_fault
 
 SOURCE = "source"
 SHIPPED = next(
@@ -35,7 +35,7 @@ SHIPPED = next(
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
 class Step(_Table):
@@ -93,16 +93,15 @@ class PresetShelf:
         """Raises PresetError with all the preset's faults, or with the nearest name."""
         files = self._files()
         if name not in files:
-            near = difflib.get_close_matches(name, files, n=1)
-            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(sorted(files))}."
-            raise PresetError(f"there is no preset '{name}'.", remedy=hint)
+            raise PresetError(f"there is no preset '{name}'.", remedy=did_you_mean(name, sorted(files)))
         return load(files[name])
 
     def _files(self) -> dict[str, Path]:
         found: dict[str, Path] = {}
         for folder in self._folders:
             for path in sorted(folder.glob("*.toml")):
-                found.setdefault(path.stem, path)
+                if not path.name.startswith("."):  # macOS leaves "._name.toml" on foreign disks
+                    found.setdefault(path.stem, path)
         return found
 
 
@@ -119,27 +118,32 @@ def load(path: Path) -> Preset:
         text = path.read_text(encoding="utf-8-sig")
         preset = Preset.model_validate(tomllib.loads(text))
     except (OSError, UnicodeDecodeError) as error:
-        raise PresetError(f"it cannot be read: {error}.", file=path) from error
+        remedy = "It must be a UTF-8 text that you may read."
+        raise PresetError(f"it cannot be read: {error}.", file=path, remedy=remedy) from error
     except tomllib.TOMLDecodeError as error:
-        raise PresetError(f"this is not valid TOML: {error}.", file=path, remedy="Mend that line.") from error
+        message, remedy = syntax_fault(error)
+        raise PresetError(message, file=path, remedy=remedy) from error
     except ValidationError as error:
-        raise PresetError(faults_of(error, Preset, text), file=path) from error
+        raise PresetError(listed(faults_of(error, Preset, text)), file=path) from error
     faults = list(_faults(preset, path.stem))
     if faults:
-        raise PresetError(
-            f"{len(faults)} fault(s):\n" + "\n".join(f"  {fault}" for fault in faults), file=path
-        )
+        raise PresetError(listed(faults), file=path)
     return preset
+
+
+Roles = dict[str, frozenset[str] | None]
+"""For each step: what it returns; None where that cannot be known."""
 
 
 def _faults(preset: Preset, stem: str) -> Iterator[str]:
     if preset.name != stem:
-        yield f"name: it is '{preset.name}' but the file is called '{stem}.toml'; make them the same"
-    roles: dict[str, frozenset[str]] = {}
+        yield f"name: it is '{preset.name}' but the file is called '{stem}.toml'. Make them the same."
+    roles: Roles = {}
     for step in preset.steps:
         if step.name in roles:
-            yield f"steps: two are called '{step.name}'"
+            yield f"steps: two are called '{step.name}'. Give one of them another name."
         yield from _reference_faults(f"step '{step.name}'", step.from_, roles, allow_source=True)
+        roles[step.name] = None
         try:
             row = catalogue.conversion(step.conversion)
         except PresetError as error:
@@ -151,24 +155,27 @@ def _faults(preset: Preset, stem: str) -> Iterator[str]:
         if deliver.from_ != "*":
             yield from _reference_faults("deliver", deliver.from_, roles, allow_source=False)
         yield from _pattern_faults(deliver.pattern)
+    yield from _name_clashes(preset)
 
 
-def _reference_faults(
-    where: str, reference: str, roles: Mapping[str, frozenset[str]], *, allow_source: bool
-) -> Iterator[str]:
+def _reference_faults(where: str, reference: str, roles: Roles, *, allow_source: bool) -> Iterator[str]:
     if allow_source and reference == SOURCE:
         return
     step, _, role = reference.partition(".")
     if step not in roles:
         known = ", ".join([SOURCE] * allow_source + list(roles)) or "none"
-        yield f"{where}: from = '{reference}' names no earlier step (known: {known})"
-    elif role and role not in roles[step]:
-        has = ", ".join(sorted(roles[step]))
-        yield f"{where}: from = '{reference}': '{step}' has no '{role}' (it has {has})"
+        yield f"{where}: from = '{reference}' names no earlier step. Known: {known}."
+    elif role and (returned := roles[step]) is not None and role not in returned:
+        has = ", ".join(sorted(returned))
+        yield f"{where}: from = '{reference}': '{step}' has no '{role}'. It has: {has}."
 
 
 def _parameter_faults(step: Step, row: catalogue.Conversion) -> Iterator[str]:
-    converters = row.quality if step.converter == "auto" else [step.converter]
+    converters = list(row.quality) if step.converter == "auto" else [step.converter]
+    if not set(converters) <= set(row.quality):
+        able = ", ".join(row.quality)
+        yield f"step '{step.name}': '{step.converter}' cannot do {row.name}. These can: {able}."
+        return
     errors = []
     for converter in converters:
         try:
@@ -176,19 +183,58 @@ def _parameter_faults(step: Step, row: catalogue.Conversion) -> Iterator[str]:
         except PresetError as error:
             errors.append(f"step '{step.name}': {error}")
     # With "auto" it is enough that one of them can do it: the others are then not chosen.
-    if len(errors) == len(list(converters)):
+    if len(errors) == len(converters):
         yield from errors[:1]
 
 
 def _pattern_faults(pattern: str) -> Iterator[str]:
+    what = f"deliver: pattern = '{pattern}'"
     try:
-        name = pattern.format_map(dict.fromkeys(PATTERN_FIELDS, "x"))
-    except (KeyError, ValueError, IndexError, AttributeError) as error:
-        yield f"deliver: pattern = '{pattern}' is not usable ({error!r}); fields: {', '.join(PATTERN_FIELDS)}"
+        used = [(field, spec, how) for _, field, spec, how in Formatter().parse(pattern) if field is not None]
+    except ValueError as error:
+        yield f"{what} cannot be read: {error}. Fields look like {{bounce}}."
         return
-    parts = Path(name).parts
-    if Path(name).is_absolute() or ".." in parts or not parts:
-        yield f"deliver: pattern = '{pattern}' must stay inside the project folder"
+    for field, spec, how in used:
+        if field not in PATTERN_FIELDS or spec or how:
+            known = ", ".join(f"{{{one}}}" for one in PATTERN_FIELDS)
+            yield f"{what} has a field that does not exist. Known: {known}."
+            return
+    if not pattern.endswith(".{ext}"):
+        yield f"{what} must end in .{{ext}}, which tells programs what the file is. Add it."
+    if _leads_outside(pattern.format_map(dict.fromkeys(PATTERN_FIELDS, "x"))):
+        yield f"{what} must stay inside the project folder. Write only folders in it."
+
+
+def _leads_outside(name: str) -> bool:
+    """Judged by the rules of every system: presets are given to others."""
+    ways = (PurePosixPath(name), PureWindowsPath(name))
+    return any(way.anchor or ".." in way.parts for way in ways)
+
+
+def _name_clashes(preset: Preset) -> Iterator[str]:
+    """Two results of one bounce that would get the same name: the second would become "name (2)"."""
+    taken: dict[str, str] = {}
+    for deliver in preset.deliver:
+        if any(_pattern_faults(deliver.pattern)):
+            continue
+        for step, result in _results(preset, deliver.from_):
+            what = f"{step.name}.{result.role}"
+            fields = {"role": result.role, "step": step.name, "ext": result.suffix, "preset": preset.name}
+            name = deliver.pattern.format_map({**fields, "bounce": "{bounce}"}).casefold()
+            if name in taken:
+                yield (
+                    f"deliver: '{taken[name]}' and '{what}' would both be called '{name}'."
+                    " Use {step} and {role} in the pattern, or deliver it once."
+                )
+            taken.setdefault(name, what)
+
+
+def _results(preset: Preset, reference: str) -> Iterator[tuple[Step, catalogue.Result]]:
+    for step in preset.steps:
+        row = catalogue.CATALOGUE.get(step.conversion)
+        for result in row.results if row else ():
+            if reference in ("*", step.name, f"{step.name}.{result.role}"):
+                yield step, result
 
 
 def resolve_parameters(step: Step, overrides: Mapping[str, Any], *, converter: str) -> dict[str, Any]:
@@ -200,18 +246,17 @@ def resolve_parameters(step: Step, overrides: Mapping[str, Any], *, converter: s
 
 
 def check_overrides(preset: Preset, overrides: Mapping[str, Any]) -> None:
-    """Raises PresetError when `overrides` has a name that no step of `preset` knows, or a bad value."""
+    """Raises PresetError that lists what `preset` makes impossible: unknown names, bad values."""
     rows = [catalogue.conversion(step.conversion) for step in preset.steps]
     known = sorted({parameter.name for row in rows for parameter in row.parameters})
-    unknown = [name for name in overrides if name not in known]
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
-        raise PresetError(f"no step of '{preset.name}' has a parameter '{unknown[0]}'.", remedy=hint)
-    for row in rows:
-        for parameter in row.parameters:
-            if parameter.name in overrides:
-                try:
-                    parameter.parse(overrides[parameter.name])
-                except ValueError as error:
-                    raise PresetError(f"{parameter.name}: {error}.") from None
+    faults = [
+        f"no step of '{preset.name}' has a parameter '{name}'. {did_you_mean(name, known)}"
+        for name in overrides
+        if name not in known
+    ]
+    for step, row in zip(preset.steps, rows, strict=True):
+        names = {parameter.name for parameter in row.parameters} & set(overrides)
+        given = {**step.parameters, **{name: overrides[name] for name in names}}
+        faults += _parameter_faults(step.model_copy(update={"parameters": given}), row)
+    if faults:
+        raise PresetError(faults[0] if len(faults) == 1 else listed(faults))

@@ -88,7 +88,7 @@ def one_line(detail: Detail) -> str:
 WORDS = {
     "queued": "in the queue",
     "running": "at work",
-    "waiting": "waits and is tried again by itself",
+    "waiting": "waits",
     "needs_you": "needs you",
     "done": "done",
     "failed": "failed",
@@ -99,7 +99,7 @@ WORDS = {
 def report(detail: Detail) -> Iterator[str]:
     """What `bridge convert` prints of a job that has ended well: where everything lies."""
     name = bounce_names(detail)
-    for one in delivered(detail):
+    for one in results(detail):
         yield f"{name} → {one['final_path']}" + (f"  {one['note']}" if one["note"] else "")
-    if not delivered(detail):
+    if not results(detail):
         yield f"{name}: {WORDS.get(detail['state'], detail['state'])}, no results"

@@ -80,7 +80,9 @@ class Submitter:
                 if isinstance(error, WrongUse):
                     break  # the next file would be refused in the same words
             except Exception as error:  # noqa: BLE001  nobody sees a thread's traceback: it becomes this file's error
-                self.answers.put((wish, BridgeError(f"it could not be handed over: {error}.", file=wish.file)))
+                self.answers.put(
+                    (wish, BridgeError(f"it could not be handed over: {error}.", file=wish.file))
+                )
             else:
                 self.answers.put((wish, job_id))
         self.answers.put(None)

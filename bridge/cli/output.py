@@ -56,9 +56,7 @@ def tell_unexpected(error: BaseException) -> None:
     folder = home() / "logs"
     try:
         logs.set_up(home(), level="info", to_terminal=False)
-        logging.getLogger("bridge.cli").error(
-            "the command %s failed", " ".join(sys.argv[1:]), exc_info=error
-        )
+        logging.getLogger("bridge.cli").error("the command %s failed", " ".join(sys.argv[1:]), exc_info=error)
         where = f"{folder / logs.LOG_NAME} has the details."
     except OSError:
         where = f"No log could be written to {folder}."

@@ -7,6 +7,7 @@ itself, however long it takes. Nothing is ever overwritten.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +16,20 @@ from typing import Any
 import bridge
 from bridge.clock import Clock
 from bridge.crash_points import reach
-from bridge.delivery.placing import Choice, Content, NameTakenError, choose_name, place, recover, temp_path
+from bridge.delivery.placing import (
+    Choice,
+    Content,
+    NameTakenError,
+    choose_name,
+    discard,
+    place,
+    recover,
+    temp_path,
+)
 from bridge.delivery.render import file_name, render
 from bridge.errors import BridgeError, DeliveryError
 from bridge.jobs import plan
+from bridge.jobs.cache import file_sha256
 from bridge.jobs.model import DeliveryState, PlannedDelivery
 from bridge.jobs.records import ArtifactRecord, ConversionRecord, DeliveryRecord, JobRecord, PartRecord
 from bridge.jobs.store import Journal
@@ -48,6 +59,8 @@ class DeliveryDesk:
         self._clock = clock
         self._settings_bpm = settings_bpm
         self._fingerprint = fingerprint
+        # A part's last delivery adds the provenance file: two at once must not each leave it to the other.
+        self._ending = threading.Lock()
 
     def handle(self, delivery: DeliveryRecord) -> None:
         """Takes one delivery as far as it goes. Raises StaleJobError when it was cancelled meanwhile."""
@@ -65,8 +78,14 @@ class DeliveryDesk:
         if delivery.state is D.WRITING and self._was_written(delivery):
             self._done(delivery, delivery.final_path, note=delivery.note)
             return
+        if delivery.temp_path:
+            discard(delivery.temp_path)  # of an earlier attempt whose disk went away
         job, part = self._job(delivery), self._journal.part(delivery.part_id)
-        content, name, note = self._content(delivery, job, part)
+        made = self._content(delivery, job, part)
+        if made is None:
+            self._journal.move_delivery(delivery.id, delivery.state, D.FAILED, error=_result_lost())
+            return
+        content, name, note = made
         state = delivery.state
         while True:
             choice = choose_name(job.project_folder, name, content)
@@ -122,15 +141,16 @@ class DeliveryDesk:
         fields: dict[str, Any] = {"final_path": str(path), "note": note}
         if content is not None:
             fields |= {"sha256": content.sha256}
-        self._journal.move_delivery(
-            delivery.id,
-            before,
-            D.DONE,
-            then=self._then(delivery),
-            size=stat.st_size,
-            mtime_ns=stat.st_mtime_ns,
-            **fields,
-        )
+        with self._ending:
+            self._journal.move_delivery(
+                delivery.id,
+                before,
+                D.DONE,
+                then=self._then(delivery),
+                size=stat.st_size,
+                mtime_ns=stat.st_mtime_ns,
+                **fields,
+            )
 
     def _then(self, delivery: DeliveryRecord) -> list[PlannedDelivery]:
         """The provenance file, once everything else of the part lies where it belongs.
@@ -146,6 +166,8 @@ class DeliveryDesk:
 
     def _wait(self, delivery: DeliveryRecord, error: BridgeError) -> None:
         current = self._journal.delivery(delivery.id)
+        if not current.is_open:
+            return  # cancelled meanwhile
         wait_s = RETRY_AFTER_S[min(current.attempt, len(RETRY_AFTER_S) - 1)]
         self._journal.move_delivery(
             delivery.id,
@@ -165,7 +187,8 @@ class DeliveryDesk:
 
     def _content(
         self, delivery: DeliveryRecord, job: JobRecord, part: PartRecord
-    ) -> tuple[Content, Path, str]:
+    ) -> tuple[Content, Path, str] | None:
+        """What is written, under which name, and what to say about it; None where the cache has it no more."""
         context = self.context(job, part)
         fields = {"bounce": part.path.stem, "preset": job.preset}
         if delivery.kind == plan.SIDECAR:
@@ -173,8 +196,13 @@ class DeliveryDesk:
             return Content.of_bytes(data), Path(f"{part.path.stem}.bridge.json"), ""
         assert delivery.artifact_id is not None
         artifact = self._journal.artifact(delivery.artifact_id)
+        if not _is_whole(artifact):
+            return None
         step = self._journal.conversion(artifact.conversion_id).step
-        rendered = render(artifact, context, track_name=part.path.stem)
+        try:
+            rendered = render(artifact, context, track_name=part.path.stem)
+        except ValueError:  # notes of another version of the bridge
+            return None
         fields |= {"role": artifact.role, "step": step, "ext": rendered.extension}
         return rendered.content, file_name(delivery.settings["pattern"], fields), rendered.note
 
@@ -213,9 +241,26 @@ class DeliveryDesk:
             "converter": conversion.converter,
             "parameters": conversion.parameters,
             "from_cache": conversion.cached,
-            "depends_on": dict(self._fingerprint(conversion.converter, conversion.conversion)),
+            "depends_on": self._depends_on(conversion),
             "artifacts": {one.role: one.sha256 for one in artifacts if one.conversion_id == conversion.id},
         }
+
+    def _depends_on(self, conversion: ConversionRecord) -> dict[str, str]:
+        try:
+            return dict(self._fingerprint(conversion.converter, conversion.conversion))
+        except (BridgeError, LookupError):
+            return {}  # The model or the converter has gone since; the result is here all the same.
+
+
+def _is_whole(artifact: ArtifactRecord) -> bool:
+    try:
+        return file_sha256(artifact.path) == artifact.sha256
+    except FileNotFoundError:
+        return False
+
+
+def _result_lost() -> DeliveryError:
+    return DeliveryError("the result is no longer usable in the cache.", remedy="Convert the bounce again.")
 
 
 def _source_facts(part: PartRecord) -> dict[str, Any]:

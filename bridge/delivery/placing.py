@@ -11,8 +11,11 @@ import hashlib
 import os
 import shutil
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PurePath
+from typing import TypeVar
 
 from bridge.crash_points import reach
 from bridge.errors import DeliveryError
@@ -21,7 +24,19 @@ from bridge.jobs.cache import file_sha256, sync_folder
 MAX_NAME_BYTES = 240
 """File systems allow 255 bytes; the rest is for " (12)" and the temporary name."""
 
-_FORBIDDEN = str.maketrans(dict.fromkeys('<>:"/\\|?*', "-") | {chr(code): "-" for code in range(32)})
+LONGEST_SUFFIX_BYTES = 16
+"""What stands behind a dot and is longer is no suffix."""
+
+_FORBIDDEN = str.maketrans(
+    dict.fromkeys('<>:"/\\|?*\x7f', "-")
+    | {chr(code): "-" for code in range(32)}
+    | {chr(code): "_" for code in range(0xD800, 0xE000)}  # bytes of a name that is not Unicode
+)
+
+_RESERVED = frozenset({"con", "prn", "aux", "nul", "conin$", "conout$"}) | {
+    f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³"
+}
+"""Names that Windows keeps for devices, whatever the suffix."""
 
 
 class NameTakenError(Exception):
@@ -55,11 +70,14 @@ class Choice:
 
 
 def safe_name(name: str) -> str:
-    """A file name that every system takes: NFC, no separators or control signs, no end that Windows cuts."""
+    """A file name that every system takes: NFC, no separators or control signs, none of Windows' devices."""
     clean = unicodedata.normalize("NFC", name).translate(_FORBIDDEN).rstrip(". ") or "bounce"
+    device, _, rest = clean.partition(".")
+    if device.rstrip().casefold() in _RESERVED:
+        clean = f"{device.rstrip()}_.{rest}" if rest else f"{device.rstrip()}_"
     stem, dot, suffix = clean.rpartition(".")
-    if not dot:
-        stem, suffix = clean, ""
+    if not dot or len(suffix.encode()) > LONGEST_SUFFIX_BYTES:
+        stem, dot, suffix = clean, "", ""
     while len((stem + dot + suffix).encode()) > MAX_NAME_BYTES and stem:
         stem = stem[:-1]
     return stem + dot + suffix
@@ -104,7 +122,7 @@ def place(final: Path, temp: Path, content: Content) -> None:
         temp.unlink(missing_ok=True)
         raise
     except OSError as error:
-        _discard(temp)
+        discard(temp)
         raise DeliveryError(_in_words(error, final.parent), file=final, remedy=_REMEDY) from error
 
 
@@ -150,7 +168,12 @@ _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSY
 def _rename_over_reservation(temp: Path, final: Path) -> None:
     with final.open("xb"):
         pass
-    temp.replace(final)
+    try:
+        temp.replace(final)
+    except OSError:
+        if _is_empty_reservation(final):
+            final.unlink(missing_ok=True)
+        raise
 
 
 def recover(final: Path, temp: Path, sha256: str, size: int) -> bool:
@@ -158,7 +181,7 @@ def recover(final: Path, temp: Path, sha256: str, size: int) -> bool:
     done = _holds(final, sha256, size)
     if not done and size > 0 and _is_empty_reservation(final):
         final.unlink(missing_ok=True)
-    _discard(temp)
+    discard(temp)
     return done
 
 
@@ -174,23 +197,31 @@ def make_folder(folder: Path) -> None:
 
     Raises DeliveryError when the folder's parent is gone: making it anew could be a ghost of a mount point.
     """
-    missing = []
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    if len(missing) > MAX_NEW_LEVELS:
+    missing = missing_of(folder, os.path.exists)
+    # A drive that is gone is the last of its own parents.
+    if len(missing) > MAX_NEW_LEVELS or (missing and missing[-1] == missing[-1].parent):
         raise DeliveryError(
-            f"the folder {missing[0]} is not there.",
+            f"the folder {folder} is not there.",
             remedy="Plug the drive in or make the folder; the result is kept and delivered then.",
         )
     for one in reversed(missing):
         one.mkdir(exist_ok=True)
 
 
+AnyPath = TypeVar("AnyPath", bound=PurePath)
+
+
+def missing_of(folder: AnyPath, exists: Callable[[AnyPath], bool]) -> list[AnyPath]:
+    """The folder and those above it that are not there, the innermost first; up to a drive that is gone."""
+    chain = takewhile(lambda one: not exists(one), (folder, *folder.parents))
+    return list(chain)
+
+
 MAX_NEW_LEVELS = 3
 
 
-def _discard(temp: Path) -> None:
+def discard(temp: Path) -> None:
+    """Removes a temporary file; one that cannot be removed now is no reason to stop."""
     try:
         temp.unlink(missing_ok=True)
     except OSError:
@@ -206,6 +237,9 @@ _WORDS = {
     errno.EACCES: "you may not write to this folder",
     errno.EPERM: "you may not write to this folder",
     errno.ENOENT: "the folder is gone",
+    errno.ENOTDIR: "there is a file where the folder should be",
+    errno.EEXIST: "there is something else where the folder should be",
+    errno.EIO: "the disk does not answer",
     errno.ENAMETOOLONG: "the name is too long for this disk",
 }
 

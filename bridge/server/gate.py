@@ -1,8 +1,8 @@
 """What every request must get past: a Host and an Origin that are our own, and the token.
 
 A web page that a browser on this machine shows can send requests to us: with a name of its own that points
-here (DNS rebinding), or from its own origin. Both are refused before the token is looked at. And whatever goes
-wrong behind the gate is an answer in our own words, with the details in the log.
+here (DNS rebinding), or from its own origin. Both are refused before the token is looked at. And whatever
+goes wrong behind the gate is an answer in our own words, with the details in the log.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ HELLO = b": from here on\n\n"
 
 REPLAY_BATCH = 500
 STREAM_LENGTH = 2_000
-"""Events that wait for a slow reader. One that falls further behind is cut off; it comes back with its last id."""
+"""Events that wait for a slow reader. One further behind is cut off; it comes back with its last id."""
 
 Stream = asyncio.Queue[Event | None]
 

@@ -24,7 +24,7 @@ from bridge.clock import Clock
 from bridge.config import WatchedFolder
 from bridge.jobs.model import Fingerprint
 from bridge.triggers.looks import Intake, Looker, header_of
-from bridge.triggers.scan import Found, scan
+from bridge.triggers.scan import Found, lies_behind_link, scan
 from bridge.triggers.settle import Patience, Settler
 from bridge.triggers.watch import Inbox, Post, Watch
 
@@ -250,9 +250,15 @@ class FolderTrigger:
         for path, hint in post.files.items():
             self._consider(path, touched=hint.touched, closed=hint.closed)
         for folder in post.new_folders:
-            for path in scan(folder, recursive=True).files:
-                if path not in self._settler:
-                    self._consider(path)
+            self._scan_new_folder(folder)
+
+    def _scan_new_folder(self, folder: str) -> None:
+        # watchdog tells of links in a new folder as of folders.
+        if lies_behind_link(folder, self._root):
+            return
+        for path in scan(folder, recursive=True).files:
+            if path not in self._settler:
+                self._consider(path)
 
     def _consider(self, path: str, *, touched: bool = False, closed: bool = False) -> None:
         """Looks at one file. Never raises: a file that cannot be judged now is found by the next scan."""

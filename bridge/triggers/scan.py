@@ -49,6 +49,15 @@ def scan(folder: str, *, recursive: bool) -> Found:
     return found
 
 
+def lies_behind_link(path: str, root: str) -> bool:
+    """Whether a link leads from `root` to `path` below it: a scan of `root` would not come here."""
+    while len(path) > len(root):
+        if os.path.islink(path):  # noqa: PTH114 - paths are str here
+            return True
+        path = os.path.dirname(path)  # noqa: PTH120
+    return False
+
+
 def _read(entries: Iterable[os.DirEntry[str]], found: Found) -> list[str]:
     folders = []
     for entry in entries:

@@ -159,7 +159,7 @@ def pytest(
     report = Path(bench.environment["BRIDGE_HOME"]).with_name("report.xml")
     report.unlink(missing_ok=True)
     module = ["-m", "coverage", "run", "-m", "pytest"] if covered else ["-m", "pytest"]
-    command = [bench.python, *module, f"--junit-xml={report}", *arguments]
+    command = [bench.python, *module, "--continue-on-collection-errors", f"--junit-xml={report}", *arguments]
     code = subprocess.run(command, cwd=bench.house.root, env=dict(bench.environment), check=False).returncode
     tally = read_report(report)
     nothing_ran = code == NO_TESTS and may_be_empty

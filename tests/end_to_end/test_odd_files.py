@@ -16,7 +16,7 @@ from support.bridge_process import BridgeProcess
 from support.tones import write_tone
 
 RATE_HZ = 48_000
-Write = Callable[[Path], None]
+Write = Callable[[Path], object]
 
 
 def _music(seconds: float = 1.0, rate_hz: int = RATE_HZ, channels: int = 1) -> np.ndarray:
@@ -80,9 +80,9 @@ RIGHT: dict[str, Write] = {
     "ten hours.wav": _ten_hours_of_header,
 }
 WRONG: dict[str, Write] = {
-    "zero.wav": lambda path: path.write_bytes(b"") and None,
-    "text.wav": lambda path: path.write_text("dear diary") and None,
-    "cut.flac": lambda path: path.write_bytes(b"fLaC" + bytes(20)) and None,
+    "zero.wav": lambda path: path.write_bytes(b""),
+    "text.wav": lambda path: path.write_text("dear diary"),
+    "cut.flac": lambda path: path.write_bytes(b"fLaC" + bytes(20)),
 }
 WARNED = {"not numbers.wav", "truncated.wav", "ten hours.wav"}
 
@@ -111,7 +111,9 @@ def test_each_file_is_one_job(outcome: dict[str, JobDetail]) -> None:
 def test_a_file_that_can_be_read_becomes_midi(outcome: dict[str, JobDetail], name: str) -> None:
     detail = outcome[name]
     assert detail.job.state is JobState.DONE, detail.parts[0].error
-    [midi] = [row.final_path for row in detail.deliveries if row.final_path and row.final_path.suffix == ".mid"]
+    [midi] = [
+        row.final_path for row in detail.deliveries if row.final_path and row.final_path.suffix == ".mid"
+    ]
     assert midi.read_bytes().startswith(b"MThd")
     assert bool(detail.parts[0].warnings) is (name in WARNED)
 

@@ -44,12 +44,17 @@ class Quiet(SimpleHTTPRequestHandler):
         self.asked.append(self.path)
 
 
+class Publisher(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A reader that has had enough hangs up: nothing to print."""
+
+
 @contextmanager
 def publisher(folder: Path) -> Iterator[tuple[str, list[str]]]:
     """A publisher on loopback that serves `folder`: its address and the list of paths it was asked for."""
     asked: list[str] = []
     handler = type("Handler", (Quiet,), {"asked": asked})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
+    server = Publisher(("127.0.0.1", 0), partial(handler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -127,6 +132,15 @@ def test_a_publisher_with_another_file_is_passed_over(
     assert store.pull("small-model", report=heard.append).read_bytes() == WEIGHTS
     assert any("another file than promised" in words for words in heard)
     assert files_in(store.folder) == ["small.onnx"]
+
+
+def test_no_more_is_read_than_the_model_is_long(
+    tmp_path: Path, published: tuple[Path, str, list[str]]
+) -> None:
+    file, address, _ = published
+    file.write_bytes(WEIGHTS * 100)
+    with pytest.raises(ModelError, match="more than"):
+        store_of(tmp_path, model(Url(address))).pull("small-model", report=silent)
 
 
 def test_a_publisher_out_of_reach_is_told_and_the_next_source_serves(tmp_path: Path, mirror: Path) -> None:

@@ -107,6 +107,15 @@ def test_the_result_depends_neither_on_threads_nor_on_blocks(
     assert one.samples == other.samples == len(phrase)
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 4])
+@pytest.mark.parametrize("samples", [1, 36_095, 36_096, 150_000])
+def test_no_window_is_worked_on_for_nothing(samples: int, at_once: int) -> None:
+    rounds = list(engine._rounds(blocks_of(np.zeros(samples, dtype=np.float32)), at_once))
+    assert sum(len(windows) for windows, _ in rounds) == samples // 36_096 + 1
+    assert all(window.shape == (43_844,) for windows, _ in rounds for window in windows)
+    assert all(len(windows) == at_once for windows, _ in rounds[:-1])
+
+
 def test_a_note_across_windows_is_one_note_with_its_own_times(model: Path) -> None:
     played = [Note(0.5, 5.5, 60, 100), Note(2.0, 2.4, 67, 100)]
     found = find(synth.render(played, rate_hz=RATE_HZ, duration_s=6.5), model)

@@ -99,6 +99,17 @@ def test_one_stroke_seen_twice_is_one_note() -> None:
     assert frames_of(drawing.decode()) == [(60, 50, 150 - LAG)]
 
 
+def test_a_slowly_falling_onset_is_one_stroke() -> None:
+    drawing = Drawing(300).stroke(60, 50, 150)
+    drawing.onset[50:66, 39] = np.linspace(0.95, 0.62, 16)
+    assert [note.pitch for note in drawing.decode()] == [60]
+
+
+def test_peaks_are_over_both_neighbours_and_plateaus_count_once() -> None:
+    onset = np.array([[0.9, 0.8, 0.7, 0.75, 0.8, 0.8, 0.7, 0.5, 0.55, 0.5, 0.9]], dtype=np.float32)
+    assert np.nonzero(note_decoding._peaks(onset, 0.6)[0])[0].tolist() == [0, 4, 10]
+
+
 def test_a_stroke_elsewhere_does_not_strike_a_sounding_note_again() -> None:
     drawing = Drawing(300).stroke(60, 50, 150).stroke(72, 100, 150, onset=0.95)
     drawing.onset[101, 39] = 0.7

@@ -41,8 +41,9 @@ def test_pitch_is_right_also_at_the_end_of_a_long_note(pitch: int) -> None:
     assert np.argmax(np.abs(np.fft.rfft(last_second))) == pytest.approx(440 * 2 ** ((pitch - 69) / 12), abs=1)
 
 
-def test_many_notes_stay_below_full_scale() -> None:
-    chord = [Note(0.0, 1.0, pitch, 127, 1.0) for pitch in range(40, 90, 2)]
+@pytest.mark.parametrize("voices", [5, 8, 25])
+def test_many_notes_stay_below_full_scale(voices: int) -> None:
+    chord = [Note(0.0, 1.0, pitch, 127, 1.0) for pitch in range(40, 40 + 2 * voices, 2)]
     assert np.abs(synth.render(chord, rate_hz=RATE_HZ)).max() == pytest.approx(synth.PEAK)
 
 

@@ -20,7 +20,13 @@ from support.tones import write_tone
 ROUNDS = int(os.environ.get("BRIDGE_FAULT_ROUNDS", "0"))
 """More than 0 in scripts/prove.py: each point 20 times, and so many kills."""
 
-SAMPLE = ("job-after-create", "submit-after-intent", "cache-before-rename", "delivery-temp-half", "delivery-after-rename")
+SAMPLE = (
+    "job-after-create",
+    "submit-after-intent",
+    "cache-before-rename",
+    "delivery-temp-half",
+    "delivery-after-rename",
+)
 CRASHES = [(point, n) for point in POINTS for n in range(20)] if ROUNDS else [(point, 0) for point in SAMPLE]
 
 MakeBridge = Callable[..., BridgeProcess]
@@ -75,7 +81,7 @@ def test_kill_9_of_the_daemon_in_a_stream_of_bounces(make_bridge: MakeBridge) ->
         )
         workers = child.children(recursive=True)
         bridge.kill()
-        gone, alive = psutil.wait_procs(workers, timeout=20)
+        _, alive = psutil.wait_procs(workers, timeout=20)
         assert not alive, "an engine process outlived its daemon"
     bridge.start()
     details = bridge.settled(len(names), deadline_s=120)

@@ -33,7 +33,13 @@ class BridgeProcess:
     """One BRIDGE_HOME with a watched folder and a project folder; the daemon on it comes and goes."""
 
     def __init__(
-        self, folder: Path, models: Path, *, settle_s: float = 0.1, memory_mb: int = 1500, out: Path | None = None
+        self,
+        folder: Path,
+        models: Path,
+        *,
+        settle_s: float = 0.1,
+        memory_mb: int = 1500,
+        out: Path | None = None,
     ) -> None:
         self.home, self.watched = folder / "home", folder / "watched"
         self.out = out or folder / "out"

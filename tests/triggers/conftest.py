@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from trigger_bench import Bench, until
+
+from support.trigger_bench import Bench, until
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from trigger_bench import PATIENT, QUICK, SETTLE_S, Bench, Diary, until, wav
 from watchdog.events import FileCreatedEvent
 
 from bridge.clock import SystemClock
@@ -19,6 +18,7 @@ from bridge.config import WatchedFolder
 from bridge.jobs.model import Fingerprint, Priority
 from bridge.triggers import watch
 from bridge.triggers.folder import POLLING, STOPPED, WAITING, WATCHING, FolderTrigger
+from support.trigger_bench import PATIENT, QUICK, SETTLE_S, Bench, Diary, until, wav
 
 # watchdog's own, where a folder is made and filled while it is being listed (see bridge/triggers/watch.py).
 pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")

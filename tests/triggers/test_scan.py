@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import pytest
-from trigger_bench import wav
 
 from bridge.jobs.model import Fingerprint
 from bridge.triggers.ignore import (
@@ -18,6 +17,7 @@ from bridge.triggers.ignore import (
     may_hold_bounces,
 )
 from bridge.triggers.scan import scan
+from support.trigger_bench import wav
 
 
 def names(folder: Path, *, recursive: bool = True) -> set[str]:

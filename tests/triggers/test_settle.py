@@ -175,6 +175,15 @@ def test_an_unfinished_header_is_waited_for_then_taken_with_a_warning(bench: Ben
     assert bench.last().warnings == (NEVER_FINISHED,)
 
 
+def test_a_change_makes_the_header_be_read_anew(bench: Bench) -> None:
+    bench.write(100)
+    bench.see(closed=True)
+    bench.header = "unfinished"
+    bench.write(200)
+    assert bench.see(touched=True, closed=True) == [WITHDRAW]
+    assert bench.after(9.99) == []
+
+
 def test_growth_begins_the_wait_for_the_header_anew(bench: Bench) -> None:
     bench.header = "unfinished"
     bench.write(100)

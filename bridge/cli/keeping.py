@@ -1,0 +1,148 @@
+"""`presets`, `models`, `init`, `doctor`: what the bridge stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bridge.cli import output
+from bridge.errors import BridgeError
+from bridge.home import home
+
+if TYPE_CHECKING:
+    from bridge.doctor import Check
+    from bridge.engine.models import ModelState, ModelStore
+    from bridge.presets import LoadedPreset
+
+
+def presets(*, as_json: bool) -> int:
+    from bridge.presets import PresetShelf
+
+    loaded = PresetShelf(home() / "presets").all()
+    if as_json:
+        output.say_json([_preset_data(one) for one in loaded])
+        return 0
+    output.table(
+        ("preset", "title", "conversions", "about"),
+        [_preset_row(one) for one in loaded if one.preset],
+    )
+    for one in loaded:
+        if one.error:
+            output.tell_error(one.error)
+    return 0
+
+
+def _preset_data(one: LoadedPreset) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "path": str(one.path),
+        "preset": one.preset.model_dump(by_alias=True) if one.preset else None,
+        "error": one.error.to_json() if one.error else None,
+    }
+
+
+def _preset_row(one: LoadedPreset) -> tuple[str, ...]:
+    assert one.preset is not None
+    steps = " → ".join(step.conversion for step in one.preset.steps)
+    return one.name, one.preset.title, steps, one.preset.about
+
+
+def init() -> int:
+    from bridge import config
+
+    path = config.write_template(home())
+    output.say(f"Written: {path}")
+    output.say("Put your DAW's export folder into it, then start: bridge run")
+    return 0
+
+
+# models
+
+
+def models_list(*, as_json: bool) -> int:
+    states = _store().states()
+    if as_json:
+        output.say_json([_model_data(state) for state in states])
+        return 0
+    columns = ("model", "version", "state", "size", "licence", "made by", "enables")
+    output.table(columns, [_model_row(state) for state in states])
+    return 0
+
+
+def models_pull(names: Sequence[str], *, as_json: bool) -> int:
+    store = _store()
+    for name in names or [state.model.name for state in store.states()]:
+        store.pull(name, report=output.note if as_json else output.say)
+    if as_json:
+        output.say_json([_model_data(state) for state in store.states()])
+    return 0
+
+
+def models_verify(names: Sequence[str], *, as_json: bool) -> int:
+    store = _store()
+    faults: dict[str, BridgeError] = {}
+    for name in names or [state.model.name for state in store.states()]:
+        try:
+            path = store.verify(name)
+        except BridgeError as error:
+            faults[name] = error
+        else:
+            if not as_json:
+                output.say(f"{name}: as promised ({path})")
+    if as_json:
+        output.say_json([_model_data(state) for state in store.states()])
+    for fault in faults.values():
+        output.tell_error(fault)
+    return 1 if faults else 0
+
+
+def _store() -> ModelStore:
+    from bridge.engine.models import ModelStore
+
+    return ModelStore(home() / "models")
+
+
+def _model_data(state: ModelState) -> dict[str, Any]:
+    model = state.model
+    return {
+        "name": model.name,
+        "version": model.version,
+        "state": str(state.presence),
+        "path": str(state.path),
+        "sha256": model.sha256,
+        "size_bytes": model.size_bytes,
+        "licence": model.licence,
+        "made_by": model.made_by,
+        "enables": list(model.enables),
+        "sources": [str(source) for source in model.sources],
+    }
+
+
+def _model_row(state: ModelState) -> tuple[str, ...]:
+    model = state.model
+    size = f"{model.size_bytes / 1e6:.1f} MB"
+    enables = ", ".join(model.enables)
+    return model.name, model.version, str(state.presence), size, model.licence, model.made_by, enables
+
+
+# doctor
+
+
+def doctor(*, as_json: bool) -> int:
+    from bridge.doctor import examine
+
+    checks = list(examine(home()))
+    if as_json:
+        output.say_json([check.to_json() for check in checks])
+    else:
+        for line in _check_lines(checks):
+            output.say(line)
+    return 1 if any(check.state == "fail" for check in checks) else 0
+
+
+def _check_lines(checks: Sequence[Check]) -> Iterator[str]:
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        yield f"{check.state:4}  {check.name:{width}}  {check.what}"
+        if check.remedy and check.state != "ok":
+            yield f"      {'':{width}}  → {check.remedy}"

@@ -1,0 +1,194 @@
+"""`status`, `history`, `show`: read the journal, whether or not a daemon runs."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bridge.cli import describe, output
+from bridge.cli.connection import DaemonConnection
+from bridge.errors import BridgeError, WrongUse
+from bridge.home import home
+from bridge.jobs.model import JOB_OPEN, JobState
+from bridge.jobs.records import plain
+from bridge.jobs.store import JOURNAL_NAME
+from bridge.jobs.store import connect as open_journal
+from bridge.jobs.views import Views
+from bridge.owner import OwnerNote, is_owned, read_note
+
+Data = dict[str, Any]
+
+
+@contextmanager
+def _journal() -> Iterator[Views | None]:
+    """The journal, read-only; None where there is none yet."""
+    path = home() / JOURNAL_NAME
+    if not path.exists():
+        yield None
+        return
+    with contextlib.closing(open_journal(path, read_only=True)) as connection:
+        yield Views(connection)
+
+
+# status
+
+
+def status(*, as_json: bool) -> int:
+    facts: Data = {"home": str(home()), **_daemon_facts()}
+    with _journal() as journal:
+        facts["jobs"] = journal.counts() if journal else {}
+        facts["open"] = [plain(job) for job in journal.jobs(limit=10, states=JOB_OPEN)] if journal else []
+    if as_json:
+        output.say_json(facts)
+    else:
+        for line in _status_lines(facts):
+            output.say(line)
+    return 0
+
+
+def _daemon_facts() -> Data:
+    """`running`, and what the daemon says of itself where it can be asked."""
+    note = read_note(home())
+    told: Data | None = None
+    if note is not None and note.port:
+        with contextlib.suppress(BridgeError):
+            told = DaemonConnection(home(), note).status(timeout_s=2.0)
+    if told is not None and note is not None:
+        wanted = ("version", "pid", "folders", "engine")
+        return {"running": True, **_where(note), **{key: told[key] for key in wanted}}
+    running = is_owned(home())
+    return {"running": running, **(_where(note) if running and note else {})}
+
+
+def _where(note: OwnerNote) -> Data:
+    return {"pid": note.pid, "host": note.host, "port": note.port, "started_at": note.started_at}
+
+
+def _status_lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield f"Home: {facts['home']}"
+    if not facts["running"]:
+        yield "The bridge is not running. Start it: bridge run"
+    elif "pid" in facts:
+        reach = f", control API on {facts['host']}:{facts['port']}" if facts["port"] else ""
+        yield f"The bridge is running since {_when(facts['started_at'])} (process {facts['pid']}{reach})."
+    else:
+        yield "A bridge is at work on this home."
+    for folder in facts.get("folders", ()):
+        problem = f"  {folder['problem']}" if folder["problem"] else ""
+        yield f"Folder {folder['folder']}: {folder['state']}{problem}"
+    if "engine" in facts:
+        yield from _engine_lines(facts["engine"])
+    counts = [f"{number} {describe.WORDS.get(state, state)}" for state, number in facts["jobs"].items()]
+    yield f"Jobs: {', '.join(counts) or 'none yet'}"
+    for job in facts["open"]:
+        yield f"  {job['id']}  {job['bounce']}  {describe.WORDS[job['state']]}"
+
+
+def _engine_lines(engine: Mapping[str, Any]) -> Iterator[str]:
+    state = "warm" if engine["running"] else "asleep, starts with the next bounce"
+    yield f"Engine: {state}" + (f", restarted {engine['restarts']} times" if engine["restarts"] else "")
+    for name, one in engine["conversions"].items():
+        if not one["available"]:
+            yield f"  {name} is not possible: {one['why_not']}"
+
+
+def _when(wall_s: float) -> str:
+    then, now = datetime.fromtimestamp(wall_s).astimezone(), datetime.fromtimestamp(time.time()).astimezone()
+    return then.strftime("%H:%M:%S" if then.date() == now.date() else "%Y-%m-%d %H:%M")
+
+
+# history
+
+
+def history(*, limit: int, state: str | None, before: int | None, as_json: bool) -> int:
+    states = None if state is None else [_state(state)]
+    with _journal() as journal:
+        jobs = journal.jobs(limit=limit, states=states, before=before) if journal else []
+        if as_json:
+            output.say_json([plain(job) for job in jobs])
+            return 0
+        if not jobs:
+            output.say("No jobs." if state else "No jobs yet.")
+            return 0
+        rows = [_history_row(journal.detail(job.id)) for job in jobs] if journal else []
+    output.table(("job", "when", "bounce", "preset", "state", "results"), rows)
+    return 0
+
+
+def _state(text: str) -> JobState:
+    try:
+        return JobState(text.replace("-", "_"))
+    except ValueError:
+        known = ", ".join(JobState)
+        raise WrongUse(f"there is no state {text!r}.", remedy=f"Known: {known}.") from None
+
+
+def _history_row(detail: Any) -> tuple[str, ...]:
+    job = detail.to_json()
+    errors = describe.errors_of(job)
+    notes = [one["note"] for one in describe.results(job) if one["note"]]
+    what = (notes[:1] if job["state"] == "done" else [str(error) for error in errors[:1]]) or [""]
+    words = describe.WORDS[job["state"]]
+    return (
+        str(job["id"]),
+        _when(job["created_at"]),
+        describe.bounce_names(job),
+        job["preset"],
+        words,
+        what[0],
+    )
+
+
+# show
+
+
+def show(job_id: int, *, as_json: bool) -> int:
+    with _journal() as journal:
+        detail = journal.detail(job_id) if journal and job_id < 2**63 else None
+    if detail is None:
+        raise WrongUse(f"there is no job {job_id}.", remedy="`bridge history` lists them.")
+    data = detail.to_json()
+    if as_json:
+        output.say_json(data)
+    else:
+        for line in _show_lines(data):
+            output.say(line)
+    return 0
+
+
+def _show_lines(job: Data) -> Iterator[str]:
+    yield f"Job {job['id']}: {describe.bounce_names(job)}, {describe.WORDS[job['state']]}"
+    yield f"  begun {_when(job['created_at'])} by {job['trigger']}, preset {job['preset']}"
+    yield f"  results go to {job['project_folder']}"
+    for name, value in job["overrides"].items():
+        yield f"  with {name} = {value}"
+    for part in job["parts"]:
+        yield f"Bounce {part['path']}"
+        if part["source"]:
+            facts = part["source"]
+            channels = "1 channel" if facts["channels"] == 1 else f"{facts['channels']} channels"
+            yield f"  {facts['duration_s']:.2f} s, {facts['rate_hz']} Hz, {channels}"
+        yield from (f"  Warning: {warning}" for warning in part["warnings"])
+        yield from _error_lines(part)
+    for one in job["conversions"]:
+        cached = ", from the cache" if one["cached"] else ""
+        yield f"Step {one['step']}: {one['conversion']} by {one['converter']}, {_words(one)}{cached}"
+        yield from _error_lines(one)
+    for one in job["deliveries"]:
+        where = one["final_path"] or Path(job["project_folder"])
+        yield f"Delivery {where}: {_words(one)}" + (f", {one['note']}" if one["note"] else "")
+        yield from _error_lines(one)
+
+
+def _words(row: Mapping[str, Any]) -> str:
+    return str(row["state"]).replace("_", " ")
+
+
+def _error_lines(row: Mapping[str, Any]) -> Iterator[str]:
+    if row["error"]:
+        yield f"  {row['error']['message']} {row['error']['remedy']}".rstrip()

@@ -1,0 +1,67 @@
+"""`cancel` and `trigger`: things that are done at once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bridge.cli import output
+from bridge.cli.connection import connect, daemon_at
+from bridge.cli.convert import pairs
+from bridge.errors import BridgeError
+from bridge.home import home
+
+PATHS = ("file", "to")
+"""Arguments that are paths: seen from where the command is called, not from where the daemon runs."""
+
+
+def cancel(job: int | None, *, as_json: bool) -> int:
+    with connect(home()) as connection:
+        result = connection.act("cancel", {} if job is None else {"job": job})
+        detail = connection.detail(int(result["job"]))
+    if as_json:
+        output.say_json(detail)
+    elif detail is not None:
+        ended = {"done": "was done already", "failed": "had failed already"}
+        output.say(f"Job {detail['id']} {ended.get(detail['state'], 'is cancelled')}.")
+    return 0
+
+
+def trigger(action: str, texts: Sequence[str], *, as_json: bool) -> int:
+    arguments = arguments_of(texts)
+    daemon = daemon_at(home())
+    if daemon is None:
+        raise BridgeError("no bridge is running, so nothing can be triggered.", remedy="Start it: bridge run")
+    result = daemon.act(action.replace("-", "_"), arguments)
+    if as_json:
+        output.say_json(result)
+    else:
+        output.say(f"{action}: " + (f"job {result['job']}" if "job" in result else "done"))
+    return 0
+
+
+def arguments_of(texts: Sequence[str]) -> dict[str, Any]:
+    """An action's arguments from `key=value` texts; `set.lowest_note=40` goes into the table `set`."""
+    arguments: dict[str, Any] = {}
+    tables: dict[str, dict[str, Any]] = {}
+    for key, text in pairs(texts, "trigger").items():
+        table, dot, inner = key.partition(".")
+        if dot:
+            tables.setdefault(table, {})[inner] = _value(text)
+        elif key in PATHS:
+            arguments[key] = os.path.abspath(Path(text).expanduser())  # noqa: PTH100  resolve would follow links
+        else:
+            arguments[key] = _value(text)
+    return {**arguments, **tables}
+
+
+def _value(text: str) -> Any:
+    """Numbers, true and false as such; everything else as text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, (bool, int, float)) else text

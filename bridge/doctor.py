@@ -1,0 +1,247 @@
+"""`bridge doctor`: each thing that the bridge needs, looked at, with its remedy.
+
+Each check is a function that gives rows; one that stumbles is a failed row and not the end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bridge.errors import BridgeError, ModelError
+
+if TYPE_CHECKING:
+    from bridge.config import Settings, WatchedFolder
+
+PYTHONS = ((3, 11), (3, 13))
+LITTLE_DISK_MB = 1000
+NO_DISK_MB = 50
+ENGINE_DEADLINE_S = 60.0
+PARTS_NAME = "daw-bridge-parts.json"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row: `what` was found, and what to do where it is not "ok"."""
+
+    name: str
+    state: Literal["ok", "warn", "fail"]
+    what: str
+    remedy: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def examine(home: Path) -> Iterator[Check]:
+    """All checks, one after the other; starts an engine process for one of them."""
+    for name, check in CHECKS:
+        try:
+            yield from check(home)
+        except BridgeError as error:
+            yield Check(name, "fail", error.message, error.remedy)
+        except Exception as error:  # noqa: BLE001  a check that stumbles is itself a finding
+            yield Check(
+                name, "fail", f"{type(error).__name__}: {error}", "Report this, with logs/bridge.log."
+            )
+
+
+def _python(_home: Path) -> Iterator[Check]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    fits = PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]
+    remedy = "Use Python 3.11, 3.12 or 3.13; with another one nobody has tried."
+    yield Check("python", "ok" if fits else "warn", f"{version}, {sys.executable}", remedy)
+
+
+def _home(home: Path) -> Iterator[Check]:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        _write_something(home)
+    except OSError as error:
+        yield Check(
+            "home", "fail", f"{home}: {error.strerror or error}", "Set BRIDGE_HOME to another folder."
+        )
+        return
+    yield Check("home", "ok", str(home))
+    free_mb = shutil.disk_usage(home).free // 1_000_000
+    state: Literal["ok", "warn", "fail"] = (
+        "fail" if free_mb < NO_DISK_MB else "warn" if free_mb < LITTLE_DISK_MB else "ok"
+    )
+    yield Check("disk", state, f"{free_mb} MB free", "Make room on the disk of BRIDGE_HOME.")
+
+
+def _write_something(folder: Path) -> None:
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
+        file.write(b"x")
+
+
+def _settings(home: Path) -> Settings:
+    """The settings, or the default ones where the file has faults: those are a row of their own."""
+    from bridge import config
+
+    try:
+        return config.load(home)
+    except BridgeError:
+        return config.Settings()
+
+
+def _config(home: Path) -> Iterator[Check]:
+    from bridge import config
+
+    path = home / config.CONFIG_NAME
+    config.load(home)
+    what = str(path) if path.exists() else "there is no config.toml, so the defaults hold (`bridge init`)"
+    yield Check("config", "ok", what)
+
+
+def _folders(home: Path) -> Iterator[Check]:
+    from bridge import config
+
+    settings = _settings(home)
+    for folder in settings.folders or config.default_folders():
+        yield _folder(folder, is_default=not settings.folders)
+        if folder.project_folder is not None:
+            yield _project_folder(folder.project_folder)
+
+
+def _folder(folder: WatchedFolder, *, is_default: bool) -> Check:
+    name, path = "watched folder", folder.path
+    if not path.is_dir():
+        if is_default:
+            return Check(name, "ok", f"{path}: made at the first start")
+        return Check(name, "warn", f"{path} is not there", "Plug the drive in or make the folder.")
+    try:
+        with os.scandir(path) as entries:
+            next(entries, None)
+    except OSError as error:
+        return Check(name, "fail", f"{path}: {error.strerror or error}", "Make it readable for you.")
+    return Check(name, "ok", str(path))
+
+
+def _project_folder(path: Path) -> Check:
+    there = next(one for one in (path, *path.parents) if one.exists())
+    try:
+        _write_something(there)
+    except OSError as error:
+        why = f"{path} cannot be written to: {error.strerror or error}"
+        return Check("project folder", "fail", why, "Make it writable for you, or name another one.")
+    return Check("project folder", "ok", str(path) + ("" if there == path else ": made when needed"))
+
+
+def _presets(home: Path) -> Iterator[Check]:
+    from bridge.presets import PresetShelf
+
+    loaded = PresetShelf(home / "presets").all()
+    for one in loaded:
+        if one.error:
+            yield Check("preset", "fail", f"{one.path}: {one.error.message}", one.error.remedy or "Mend it.")
+    fine = {one.name for one in loaded if one.preset}
+    yield Check("presets", "ok" if fine else "fail", ", ".join(sorted(fine)) or "none", "Install again.")
+    for folder in _settings(home).folders:
+        if folder.preset not in fine:
+            what = f"{folder.path} uses '{folder.preset}', which is not usable"
+            yield Check("preset", "fail", what, "`bridge presets` lists them.")
+
+
+def _models(home: Path) -> Iterator[Check]:
+    from bridge.engine.models import ModelStore
+
+    store = ModelStore(home / "models")
+    for state in store.states():
+        name = state.model.name
+        try:
+            yield Check("model", "ok", f"{name}: as promised ({store.verify(name)})")
+        except ModelError as error:
+            yield Check("model", "fail", error.message, error.remedy)
+
+
+def _engine(home: Path) -> Iterator[Check]:
+    """Starts a worker of its own, as the daemon does, and loads the model into it."""
+    from concurrent.futures import TimeoutError as TookTooLong
+
+    from bridge.engine.models import ModelStore
+    from bridge.engine.worker import Worker, WorkerOptions
+
+    try:
+        model = ModelStore(home / "models").path("basic-pitch")
+    except ModelError:
+        yield Check("engine", "warn", "not tried: its model is missing", "bridge models pull")
+        return
+    worker = Worker("doctor", WorkerOptions(memory_mb=_settings(home).engine.memory_mb))
+    try:
+        worker.call("warm", {"models": {"basic-pitch": str(model)}}).future.result(ENGINE_DEADLINE_S)
+    except TookTooLong:
+        yield Check("engine", "fail", f"it did not start in {ENGINE_DEADLINE_S:g} s", "Is the machine busy?")
+    else:
+        yield Check("engine", "ok", "it starts and loads its model")
+    finally:
+        worker.stop()
+
+
+def _ffmpeg(_home: Path) -> Iterator[Check]:
+    from bridge.media.audio_header import FFMPEG_SUFFIXES
+
+    found = shutil.which("ffmpeg")
+    kinds = ", ".join(sorted(FFMPEG_SUFFIXES))
+    if found:
+        yield Check("ffmpeg", "ok", f"{found} reads {kinds}")
+    else:
+        yield Check("ffmpeg", "warn", f"not found: {kinds} cannot be read", _INSTALL_FFMPEG)
+
+
+_INSTALL_FFMPEG = (
+    "Only if you bounce such files: apt install ffmpeg, dnf install ffmpeg-free, brew install ffmpeg, "
+    "or winget install ffmpeg."
+)
+
+
+def _daemon(home: Path) -> Iterator[Check]:
+    from bridge.cli.connection import DaemonConnection
+    from bridge.owner import is_owned, read_note
+
+    if not is_owned(home):
+        yield Check("daemon", "ok", "not running (`bridge run` starts it)")
+        return
+    note = read_note(home)
+    yield Check("daemon", "ok", f"running (process {note.pid})" if note else "a bridge is at work")
+    if note is None or note.port == 0:
+        what = "the running bridge has none"
+        yield Check("control API", "warn", what, "server.enabled = true in config.toml turns it on.")
+        return
+    DaemonConnection(home, note).status()
+    yield Check("control API", "ok", f"answers on {note.host}:{note.port}")
+
+
+def _parts(_home: Path) -> Iterator[Check]:
+    """What scripts/run.py could not install: it works without, but something is missing."""
+    path = Path(sys.prefix) / PARTS_NAME
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["parts"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # Not set up by scripts/run.py.
+    for row in rows:
+        # Programs and models have rows of their own above, looked at now and not at the set-up.
+        if row.get("kind") == "part" and not row.get("ready"):
+            what = f"{row.get('name')} is missing ({row.get('gives')}): {row.get('why')}"
+            yield Check("part", "warn", what, str(row.get("remedy", "")))
+
+
+CHECKS: tuple[tuple[str, Callable[[Path], Iterator[Check]]], ...] = (
+    ("python", _python),
+    ("home", _home),
+    ("config", _config),
+    ("watched folder", _folders),
+    ("presets", _presets),
+    ("model", _models),
+    ("engine", _engine),
+    ("ffmpeg", _ffmpeg),
+    ("control API", _daemon),
+    ("part", _parts),
+)
