@@ -19,6 +19,7 @@ BridgeError
 ├── DeliveryError       a result could not be put where it belongs; it is kept and tried again
 └── JournalError        the journal
     ├── StaleJobError   somebody else changed the row first
+    ├── SameUnderWayError  the same conversion is under way in another row
     └── HomeInUse       another bridge owns this BRIDGE_HOME
 """
 
@@ -140,6 +141,12 @@ class JournalError(BridgeError):
 
 class StaleJobError(JournalError):
     code = "stale"
+
+
+class SameUnderWayError(JournalError):
+    """The same conversion of the same samples is under way in another row; it is not begun twice."""
+
+    code = "same-under-way"
 
 
 class HomeInUse(JournalError):

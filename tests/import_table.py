@@ -65,7 +65,10 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "media",
         "owner",
     }
-    | {"server"},
+    | {"server", "demo", "doctor"},
+    # a thin layer above the command line: both look at the whole from outside, as the musician does
+    "demo": EVERYWHERE | {"cli", "engine", "home", "media"},
+    "doctor": EVERYWHERE | {"cli.connection", "config", "engine", "home", "media", "owner", "presets"},
     "__main__": frozenset({"cli"}),
 }
 

@@ -105,7 +105,7 @@ def _tell(outcomes: Outcomes, connection: Connection, *, not_begun: int = 0, as_
     for error in outcomes.refused.values():
         output.tell_error(error)
     if outcomes.stopped:
-        _tell_stopped(len(outcomes.open), not_begun)
+        _tell_stopped(len(outcomes.open), not_begun, is_daemon=connection.is_daemon)
         return STOPPED_EXIT
     if not_begun:
         output.note(f"{not_begun} file(s) were not begun because of that.")
@@ -128,11 +128,12 @@ def _tell_job(detail: Mapping[str, Any], connection: Connection, *, as_json: boo
         output.note(f"  Nothing is lost: job {detail['id']} is in the journal, and {again}.")
 
 
-def _tell_stopped(open_jobs: int, not_begun: int) -> None:
+def _tell_stopped(open_jobs: int, not_begun: int, *, is_daemon: bool) -> None:
     words = "Stopped."
     if open_jobs:
         jobs = "1 job is" if open_jobs == 1 else f"{open_jobs} jobs are"
-        words += f" {jobs} in the journal and will go on at the next start: bridge run"
+        then = "the running bridge goes on" if is_daemon else "the next start goes on: bridge run"
+        words += f" {jobs} in the journal, and {then}."
     if not_begun:
         words += f" Not begun: {not_begun} file(s)."
     output.note(words)

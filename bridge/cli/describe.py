@@ -23,11 +23,14 @@ def is_stuck(detail: Detail) -> bool:
         return True
     if detail["state"] != "waiting":
         return False
-    delivery_waits = any(one["state"] == "waiting_retry" for one in detail["deliveries"])
-    conversion_waits = any(
-        one["state"] == "waiting_retry" and one["attempt"] >= PATIENCE for one in detail["conversions"]
-    )
+    delivery_waits = any(map(_waits, detail["deliveries"]))
+    conversion_waits = any(_waits(one) and one["attempt"] >= PATIENCE for one in detail["conversions"])
     return delivery_waits or conversion_waits
+
+
+def _waits(row: Mapping[str, Any]) -> bool:
+    # Without a time it is about to be tried: somebody has asked for that.
+    return row["state"] == "waiting_retry" and row["retry_at"] is not None
 
 
 PATIENCE = 3

@@ -95,7 +95,7 @@ class DeliveryDesk:
             temp = self._intend(delivery, state, choice, content, note)
             state = D.WRITING
             try:
-                place(choice.path, temp, content)
+                place(choice.path, temp, content, project_folder=job.project_folder)
             except NameTakenError:
                 continue
             reach("delivery-after-rename")
@@ -188,7 +188,7 @@ class DeliveryDesk:
     def _content(
         self, delivery: DeliveryRecord, job: JobRecord, part: PartRecord
     ) -> tuple[Content, Path, str] | None:
-        """What is written, under which name, and what to say about it; None where the cache has it no more."""
+        """What is written, under which name, what to say about it. None: the cache has it no more."""
         context = self.context(job, part)
         fields = {"bounce": part.path.stem, "preset": job.preset}
         if delivery.kind == plan.SIDECAR:

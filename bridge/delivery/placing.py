@@ -107,13 +107,14 @@ def temp_path(final: Path, delivery_id: int) -> Path:
     return final.with_name(f".daw-bridge-{delivery_id}.part")
 
 
-def place(final: Path, temp: Path, content: Content) -> None:
-    """Writes `content` to `temp`, syncs, renames to `final`.
+def place(final: Path, temp: Path, content: Content, *, project_folder: Path | None = None) -> None:
+    """Writes `content` to `temp`, syncs, renames to `final`, which lies in or below `project_folder`.
 
     Raises NameTakenError where `final` has come into being meanwhile, DeliveryError for the disk's troubles.
     """
     try:
-        make_folder(final.parent)
+        make_folder(project_folder or final.parent)
+        final.parent.mkdir(parents=True, exist_ok=True)
         _write(temp, content)
         reach("delivery-before-rename")
         rename_without_overwriting(temp, final)
@@ -193,7 +194,7 @@ def _is_empty_reservation(final: Path) -> bool:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes the project folder and folders inside it, but not a drive that is not plugged in.
+    """Makes the project folder, but not a drive that is not plugged in.
 
     Raises DeliveryError when the folder's parent is gone: making it anew could be a ghost of a mount point.
     """
@@ -238,7 +239,7 @@ _WORDS = {
     errno.EPERM: "you may not write to this folder",
     errno.ENOENT: "the folder is gone",
     errno.ENOTDIR: "there is a file where the folder should be",
-    errno.EEXIST: "there is something else where the folder should be",
+    errno.EEXIST: "there is a file where the folder should be",
     errno.EIO: "the disk does not answer",
     errno.ENAMETOOLONG: "the name is too long for this disk",
 }

@@ -21,6 +21,7 @@ from bridge.errors import (
     ConverterError,
     NotSent,
     OutcomeUnknown,
+    SameUnderWayError,
     TicketLost,
     TryLater,
     WorkerDied,
@@ -30,7 +31,7 @@ from bridge.jobs.cache import Cache, Entry, cache_key
 from bridge.jobs.events import EventFeed
 from bridge.jobs.model import ConversionState, Fingerprint, JobRequest, PlannedConversion, Source
 from bridge.jobs.records import ConversionRecord, JobRecord
-from bridge.jobs.store import Journal, SameUnderWayError
+from bridge.jobs.store import Journal
 from bridge.presets import Preset, Step
 
 C = ConversionState

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +27,11 @@ from bridge.jobs.model import (
     PlannedConversion,
     PlannedDelivery,
     Source,
-    job_state,
 )
 from bridge.jobs.records import Event
-from bridge.jobs.views import Views
+from bridge.jobs.rows import Rows
 
 JOURNAL_NAME = "journal.sqlite3"
-
-
-class SameUnderWayError(JournalError):
-    """The same conversion of the same samples is under way in another row; it is not begun twice."""
-
-    code = "same-under-way"
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
@@ -48,6 +39,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     try:
         if read_only:
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
+            connection.execute("PRAGMA schema_version")  # opening alone does not look into the file
         else:
             connection = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
             connection.execute("PRAGMA journal_mode = WAL")
@@ -64,15 +56,12 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-class Journal(Views):
+class Journal(Rows):
     """Everything that the bridge remembers. Reads are in `Views`. Safe to call from any thread."""
 
     def __init__(self, path: Path, *, clock: Clock | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        super().__init__(connect(path), threading.RLock())
-        self._clock = clock or SystemClock()
-        self._listeners: list[Callable[[list[Event]], None]] = []
-        self._fresh: list[Event] = []
+        super().__init__(connect(path), clock or SystemClock())
 
     def close(self) -> None:
         with self._lock:
@@ -81,29 +70,6 @@ class Journal(Views):
     def listen(self, listener: Callable[[list[Event]], None]) -> None:
         """`listener` gets the events of each transaction right after its commit. It must be quick."""
         self._listeners.append(listener)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                self._fresh.clear()
-                raise
-            events, self._fresh = self._fresh, []
-        for listener in self._listeners:
-            listener(events)
-
-    def _event(self, kind: str, job_id: int | None, **data: Any) -> None:
-        at = self._clock.wall()
-        cursor = self._db.execute(
-            "INSERT INTO events (at, job_id, kind, data_json) VALUES (?, ?, ?, ?)",
-            (at, job_id, kind, json.dumps(data)),
-        )
-        self._fresh.append(Event(cursor.lastrowid, at, job_id, kind, data))
 
     # Jobs and parts
 
@@ -130,60 +96,6 @@ class Journal(Views):
             self._event("job.part" if join is not None else "job.created", job_id, path=str(request.source))
             self._refresh_job(db, job_id, error=error)
         return job_id
-
-    def _insert_job(
-        self, db: sqlite3.Connection, request: JobRequest, preset_data: Mapping[str, Any], now: float
-    ) -> int:
-        cursor = db.execute(
-            "INSERT INTO jobs (created_at, updated_at, state, priority, bounce, preset, preset_json,"
-            " overrides_json, project_folder, trigger, private, watched_folder)"
-            " VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                now,
-                now,
-                int(request.priority),
-                request.source.stem,
-                request.preset,
-                json.dumps(preset_data),
-                json.dumps(dict(request.overrides)),
-                str(request.project_folder),
-                request.trigger,
-                request.private,
-                str(request.watched_folder) if request.watched_folder else None,
-            ),
-        )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
-
-    def _insert_part(
-        self,
-        db: sqlite3.Connection,
-        job_id: int,
-        request: JobRequest,
-        source: Source | None,
-        error: BridgeError | None,
-    ) -> int:
-        warnings = [*request.warnings, *(source.warnings if source else ())]
-        cursor = db.execute(
-            "INSERT INTO parts (job_id, path, size, mtime_ns, closed_at, samples_sha256, frames, channels,"
-            " rate_hz, duration_s, warnings_json, error_json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                job_id,
-                str(request.source),
-                request.fingerprint.size,
-                request.fingerprint.mtime_ns,
-                request.closed_at,
-                source.samples_sha256 if source else None,
-                source.frames if source else None,
-                source.channels if source else None,
-                source.rate_hz if source else None,
-                source.duration_s if source else None,
-                json.dumps(warnings),
-                _error_json(error),
-            ),
-        )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
 
     def revive_part(
         self,
@@ -217,66 +129,6 @@ class Journal(Views):
             self._insert_conversions(db, job_id, part_id, planned)
             self._refresh_job(db, job_id)
 
-    def _rank(self, db: sqlite3.Connection, job_id: int) -> float:
-        row = db.execute("SELECT priority, created_at FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        return float(row["priority"] * 1e11 + row["created_at"])
-
-    def _insert_conversions(
-        self, db: sqlite3.Connection, job_id: int, part_id: int, planned: Iterable[PlannedConversion]
-    ) -> None:
-        rank = self._rank(db, job_id)
-        db.executemany(
-            "INSERT INTO conversions (job_id, part_id, rank, step, conversion, converter, parameters_json,"
-            " artifact_id, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued')",
-            [
-                (
-                    job_id,
-                    part_id,
-                    rank,
-                    plan.step,
-                    plan.conversion,
-                    plan.converter,
-                    json.dumps(dict(plan.parameters)),
-                    plan.artifact_id,
-                )
-                for plan in planned
-            ],
-        )
-
-    def _insert_deliveries(
-        self, db: sqlite3.Connection, job_id: int, part_id: int, planned: Iterable[PlannedDelivery]
-    ) -> None:
-        rank = self._rank(db, job_id)
-        db.executemany(
-            "INSERT INTO deliveries (job_id, part_id, rank, kind, settings_json, artifact_id, state)"
-            " VALUES (?, ?, ?, ?, ?, ?, 'pending')",
-            [
-                (job_id, part_id, rank, plan.kind, json.dumps(dict(plan.settings)), plan.artifact_id)
-                for plan in planned
-            ],
-        )
-
-    def _refresh_job(
-        self, db: sqlite3.Connection, job_id: int, *, error: BridgeError | Mapping[str, Any] | None = None
-    ) -> None:
-        before = db.execute("SELECT state FROM jobs WHERE id = ?", (job_id,)).fetchone()["state"]
-        conversions = db.execute("SELECT state FROM conversions WHERE job_id = ?", (job_id,)).fetchall()
-        deliveries = db.execute("SELECT state FROM deliveries WHERE job_id = ?", (job_id,)).fetchall()
-        unreadable = db.execute(
-            "SELECT 1 FROM parts WHERE job_id = ? AND error_json IS NOT NULL", (job_id,)
-        ).fetchone()
-        state = job_state(
-            (ConversionState(row["state"]) for row in conversions),
-            (DeliveryState(row["state"]) for row in deliveries),
-            unreadable_parts=unreadable is not None,
-        )
-        db.execute(
-            "UPDATE jobs SET state = ?, updated_at = ? WHERE id = ?", (state, self._clock.wall(), job_id)
-        )
-        if state != before:
-            plain_error = error.to_json() if isinstance(error, BridgeError) else error
-            self._event("job.state", job_id, state=state, before=before, error=plain_error)
-
     # Conversions
 
     def move_conversion(
@@ -304,34 +156,6 @@ class Journal(Views):
             if after not in CONVERSION_OPEN and row["cache_key"]:
                 self._wake_same(db, row["cache_key"])
             self._refresh_job(db, row["job_id"], error=error)
-
-    def _update_guarded(
-        self,
-        db: sqlite3.Connection,
-        table: str,
-        row_id: int,
-        before: str,
-        after: str,
-        error: BridgeError | None,
-        fields: Mapping[str, Any],
-    ) -> sqlite3.Row:
-        # Table and column names come from this module's callers in the package, never from outside.
-        columns = {"state": str(after), "error_json": _error_json(error), **fields}
-        assignments = ", ".join(f"{name} = :{name}" for name in columns)
-        statement = f"UPDATE {table} SET {assignments} WHERE id = :id AND state = :before RETURNING *"
-        try:
-            row = db.execute(statement, {**columns, "id": row_id, "before": str(before)}).fetchone()
-        except sqlite3.IntegrityError as clash:
-            raise SameUnderWayError("the same conversion of the same audio is already under way.") from clash
-        if row is None:
-            raise StaleJobError(f"row {row_id} of {table} is no longer {before}.")
-        assert isinstance(row, sqlite3.Row)
-        return row
-
-    def _wake_same(self, db: sqlite3.Connection, cache_key: str) -> None:
-        db.execute(
-            "UPDATE conversions SET retry_at = NULL WHERE state = 'queued' AND cache_key = ?", (cache_key,)
-        )
 
     def postpone_conversion(self, conversion_id: int, cache_key: str | None, retry_at: float) -> None:
         """A queued or running conversion is looked at again at `retry_at` (wall clock)."""
@@ -370,17 +194,6 @@ class Journal(Views):
             data = {"conversion": row["conversion"], "step": row["step"], "state": "done"}
             self._event("conversion.state", row["job_id"], **data, cached=bool(row["cached"]))
             self._refresh_job(db, row["job_id"])
-
-    def _insert_artifact(
-        self, db: sqlite3.Connection, conversion_id: int, artifact: tuple[str, Path, str, str]
-    ) -> int:
-        role, path, media_type, sha256 = artifact
-        cursor = db.execute(
-            "INSERT INTO artifacts (conversion_id, role, path, media_type, sha256) VALUES (?, ?, ?, ?, ?)",
-            (conversion_id, role, str(path), media_type, sha256),
-        )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
 
     # Deliveries
 
@@ -472,20 +285,6 @@ class Journal(Views):
         with self._transaction() as db:
             self._note_file(db, path, fingerprint, None)
 
-    def _note_file(
-        self, db: sqlite3.Connection, path: Path, fingerprint: Fingerprint, job_id: int | None
-    ) -> None:
-        db.execute(
-            "INSERT INTO files VALUES (?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET"
-            " size = excluded.size, mtime_ns = excluded.mtime_ns,"
-            " job_id = coalesce(excluded.job_id, files.job_id)",
-            (str(path), fingerprint.size, fingerprint.mtime_ns, job_id),
-        )
-
 
 def _marks(values: Iterable[Any]) -> str:
     return ", ".join("?" for _ in values)
-
-
-def _error_json(error: BridgeError | None) -> str | None:
-    return json.dumps(error.to_json()) if error else None

@@ -34,7 +34,7 @@ from bridge.errors import BridgeError, Cancelled, HomeInUse, StaleJobError, Wron
 from bridge.jobs.events import EventFeed
 from bridge.jobs.model import JobState
 from bridge.jobs.records import plain
-from bridge.server.gate import Gate
+from bridge.server.gate import INSIDE, Gate
 from bridge.server.streams import Streams
 
 MAX_BODY_BYTES = 1_000_000
@@ -291,6 +291,11 @@ def _add_errors(app: FastAPI) -> None:
         code = {404: "not-found", 413: "too-large"}.get(error.status_code, "error")
         words = {"code": code, "message": str(error.detail), "remedy": "", "file": None}
         return JSONResponse({"error": words}, error.status_code, headers=error.headers)
+
+    @app.exception_handler(Exception)
+    async def unknown(_request: Request, _error: Exception) -> JSONResponse:
+        # It is raised again after this answer; the gate puts it into the log.
+        return JSONResponse(INSIDE, 500)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: Exception) -> JSONResponse:

@@ -22,10 +22,17 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-BAD_HOST = ("not-allowed", "this name is not the bridge's.", "Use the address in owner.json.")
-BAD_ORIGIN = ("not-allowed", "pages of other origins may not ask the bridge.", "")
-NO_TOKEN = ("no-token", "the token is missing or wrong.", "It is in the file `token` in BRIDGE_HOME.")
-INSIDE = ("inside", "something went wrong inside the bridge.", "logs/bridge.log in BRIDGE_HOME says what.")
+Answer = dict[str, dict[str, str | None]]
+
+
+def _error(code: str, message: str, remedy: str = "") -> Answer:
+    return {"error": {"code": code, "message": message, "remedy": remedy, "file": None}}
+
+
+BAD_HOST = _error("not-allowed", "this name is not the bridge's.", "Use the address in owner.json.")
+BAD_ORIGIN = _error("not-allowed", "pages of other origins may not ask the bridge.")
+NO_TOKEN = _error("no-token", "the token is missing or wrong.", "It is in the file `token` in BRIDGE_HOME.")
+INSIDE = _error("inside", "something went wrong inside the bridge.", "Its logs/bridge.log says what.")
 
 
 def is_own_host(header: str, *, bound_to: str, port: int) -> bool:
@@ -33,8 +40,8 @@ def is_own_host(header: str, *, bound_to: str, port: int) -> bool:
 
     `localhost` and addresses are such names; beyond loopback ones only where the settings bind to them.
     """
-    name, _, told_port = header.rpartition(":") if not header.endswith("]") else (header, "", "")
-    if not name:
+    name, colon, told_port = header.rpartition(":")
+    if not colon or header.endswith("]"):  # [::1] has colons, and no port
         name, told_port = header, "80"
     if told_port != str(port):
         return False
@@ -85,7 +92,7 @@ class Gate:
             if not begun:
                 await _answer(send, 500, INSIDE)
 
-    def _refusal(self, headers: Mapping[bytes, bytes]) -> tuple[int, tuple[str, str, str]] | None:
+    def _refusal(self, headers: Mapping[bytes, bytes]) -> tuple[int, Answer] | None:
         host = headers.get(b"host", b"").decode("latin-1")
         if not is_own_host(host, bound_to=self._bound_to, port=self._port()):
             return 403, BAD_HOST
@@ -97,11 +104,9 @@ class Gate:
         return None
 
 
-async def _answer(send: Send, status: int, words: tuple[str, str, str]) -> None:
-    code, message, remedy = words
-    error = {"code": code, "message": message, "remedy": remedy, "file": None}
+async def _answer(send: Send, status: int, answer: Answer) -> None:
     headers = [(b"content-type", b"application/json")]
     if status == 401:  # noqa: PLR2004  an HTTP status
         headers.append((b"www-authenticate", b"Bearer"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps({"error": error}).encode()})
+    await send({"type": "http.response.body", "body": json.dumps(answer).encode()})

@@ -70,20 +70,18 @@ class Streams:
 
     def _spread(self, event: Event) -> None:
         for stream in list(self._streams):
-            try:
+            if stream.qsize() < STREAM_LENGTH:
                 stream.put_nowait(event)
-            except asyncio.QueueFull:
+            else:
                 self._end(stream)
 
     def _end(self, stream: Stream) -> None:
         self._streams.discard(stream)
-        if stream.full():
-            stream.get_nowait()
         stream.put_nowait(None)
 
     async def read(self, after: int | None) -> AsyncIterator[bytes]:
         """The stream's bytes: events with an id above `after` first (None: none of them), then live."""
-        stream: Stream = asyncio.Queue(STREAM_LENGTH)
+        stream: Stream = asyncio.Queue()
         if self._stopping.is_set():
             return
         self._streams.add(stream)

@@ -1,4 +1,7 @@
-"""Whatever lands in the folder: a clear error or a right result, and the daemon goes on."""
+"""Whatever lands in the folder: a clear error or a right result, and the daemon goes on.
+
+No two names begin alike up to a space: such files of equal length are parts of one export, thus one job.
+"""
 
 from __future__ import annotations
 
@@ -63,9 +66,9 @@ RIGHT: dict[str, Write] = {
     "32 bit.wav": _sound(subtype="PCM_32"),
     "float.wav": _sound(subtype="FLOAT"),
     "64 bit.wav": _sound(subtype="DOUBLE"),
-    "8 kHz.wav": _sound(rate_hz=8000),
-    "192 kHz.wav": _sound(rate_hz=192_000),
-    "32 channels.wav": _sound(channels=32),
+    "low rate.wav": _sound(rate_hz=8000),
+    "high rate.wav": _sound(rate_hz=192_000),
+    "many channels.wav": _sound(channels=32),
     "extensible.wav": _sound(format="WAVEX"),
     "rf64.wav": _sound(format="RF64"),
     "apple.aiff": _sound(),
@@ -90,15 +93,17 @@ WARNED = {"not numbers.wav", "truncated.wav", "ten hours.wav"}
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory, models_folder: Path) -> Iterator[dict[str, JobDetail]]:
     bridge = BridgeProcess(tmp_path_factory.mktemp("odd"), models_folder)
-    bridge.start()
-    for name, write in {**RIGHT, **WRONG}.items():
-        write(bridge.watched / name)
-    details = bridge.settled(len(RIGHT) + len(WRONG), deadline_s=120)
-    write_tone(bridge.watched / "after all that.wav")
-    details = bridge.settled(len(details) + 1)
-    yield {detail.parts[0].path.name: detail for detail in details}
-    assert bridge.stop() < 10
-    bridge.close()
+    try:
+        bridge.start()
+        for name, write in {**RIGHT, **WRONG}.items():
+            write(bridge.watched / name)
+        details = bridge.settled(len(RIGHT) + len(WRONG), deadline_s=120)
+        write_tone(bridge.watched / "after all that.wav")
+        details = bridge.settled(len(details) + 1)
+        assert bridge.stop() < 10
+        yield {detail.parts[0].path.name: detail for detail in details}
+    finally:
+        bridge.close()
 
 
 @pytest.mark.slow

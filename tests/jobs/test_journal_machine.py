@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from bridge.errors import JournalError, StaleJobError
+from bridge.errors import JournalError, SameUnderWayError, StaleJobError
 from bridge.jobs.model import (
     CONVERSION_IN_FLIGHT,
     CONVERSION_TRANSITIONS,
@@ -21,7 +21,7 @@ from bridge.jobs.model import (
     PlannedDelivery,
     job_state,
 )
-from bridge.jobs.store import Journal, SameUnderWayError
+from bridge.jobs.store import Journal
 from bridge.testing import ManualClock
 from support.journals import add_job
 

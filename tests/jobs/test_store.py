@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bridge.errors import AudioError, JournalError, StaleJobError
+from bridge.errors import AudioError, JournalError, SameUnderWayError, StaleJobError
 from bridge.jobs import schema
 from bridge.jobs.model import ConversionState, DeliveryState, Fingerprint, JobState, PlannedDelivery
 from bridge.jobs.records import Event
-from bridge.jobs.store import Journal, SameUnderWayError, connect
+from bridge.jobs.store import Journal, connect
 from bridge.jobs.views import Views
 from bridge.testing import ManualClock
 from support.journals import add_job, planned, request_of, source_of

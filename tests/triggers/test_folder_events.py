@@ -274,7 +274,7 @@ def test_links_to_nowhere_to_themselves_and_to_folders(bench: Bench) -> None:
     path.write_bytes(wav())
     bench.triggers[0]._inbox.folder(str(deep / "loop" / "deep"), lost=False)
     bench.triggers[0].rescan("the test asks for it")
-    bench.expect(path)
+    bench.expect(path, thorough=True)
     assert bench.triggers[0].status()["problem"] == ""
 
 
@@ -412,7 +412,7 @@ def test_what_is_no_bounce_is_ignored(bench: Bench) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(wav())
     bench.triggers[0].rescan("the test asks for it")
-    bench.expect()
+    bench.expect(thorough=True)
 
 
 @pytest.mark.slow
@@ -423,7 +423,7 @@ def test_folders_below_are_left_alone_where_the_settings_say_so(bench: Bench) ->
     for name in ("there/a.wav", "new/b.wav", "c.wav"):
         (bench.folder / name).write_bytes(wav())
     bench.triggers[0].rescan("the test asks for it")
-    bench.expect(bench.folder / "c.wav")
+    bench.expect(bench.folder / "c.wav", thorough=True)
 
 
 def test_our_own_outputs_make_no_loop(bench: Bench) -> None:
@@ -435,7 +435,7 @@ def test_our_own_outputs_make_no_loop(bench: Bench) -> None:
     temporary.write_bytes(wav())
     temporary.rename(output)
     bench.triggers[0].rescan("the test asks for it")
-    bench.expect()
+    bench.expect(thorough=True)
     assert bench.diary.of(output) == []
 
 

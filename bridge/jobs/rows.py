@@ -1,0 +1,231 @@
+"""What the journal stands on: transactions with their events, rows that are added, guarded updates."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bridge.clock import Clock
+from bridge.errors import BridgeError, SameUnderWayError, StaleJobError
+from bridge.jobs.model import (
+    ConversionState,
+    DeliveryState,
+    Fingerprint,
+    JobRequest,
+    PlannedConversion,
+    PlannedDelivery,
+    Source,
+    job_state,
+)
+from bridge.jobs.records import Event
+from bridge.jobs.views import Views
+
+
+class Rows(Views):
+    """What `Journal` writes with. Everything here happens inside one of its transactions."""
+
+    def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
+        super().__init__(connection, threading.RLock())
+        self._clock = clock
+        self._listeners: list[Callable[[list[Event]], None]] = []
+        self._fresh: list[Event] = []
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                self._fresh.clear()
+                raise
+            events, self._fresh = self._fresh, []
+        for listener in self._listeners:
+            listener(events)
+
+    def _event(self, kind: str, job_id: int | None, **data: Any) -> None:
+        at = self._clock.wall()
+        cursor = self._db.execute(
+            "INSERT INTO events (at, job_id, kind, data_json) VALUES (?, ?, ?, ?)",
+            (at, job_id, kind, json.dumps(data)),
+        )
+        self._fresh.append(Event(cursor.lastrowid, at, job_id, kind, data))
+
+    # Rows that are added
+
+    def _insert_job(
+        self, db: sqlite3.Connection, request: JobRequest, preset_data: Mapping[str, Any], now: float
+    ) -> int:
+        cursor = db.execute(
+            "INSERT INTO jobs (created_at, updated_at, state, priority, bounce, preset, preset_json,"
+            " overrides_json, project_folder, trigger, private, watched_folder)"
+            " VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                now,
+                now,
+                int(request.priority),
+                request.source.stem,
+                request.preset,
+                json.dumps(preset_data),
+                json.dumps(dict(request.overrides)),
+                str(request.project_folder),
+                request.trigger,
+                request.private,
+                str(request.watched_folder) if request.watched_folder else None,
+            ),
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def _insert_part(
+        self,
+        db: sqlite3.Connection,
+        job_id: int,
+        request: JobRequest,
+        source: Source | None,
+        error: BridgeError | None,
+    ) -> int:
+        warnings = [*request.warnings, *(source.warnings if source else ())]
+        cursor = db.execute(
+            "INSERT INTO parts (job_id, path, size, mtime_ns, closed_at, samples_sha256, frames, channels,"
+            " rate_hz, duration_s, warnings_json, error_json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                job_id,
+                str(request.source),
+                request.fingerprint.size,
+                request.fingerprint.mtime_ns,
+                request.closed_at,
+                source.samples_sha256 if source else None,
+                source.frames if source else None,
+                source.channels if source else None,
+                source.rate_hz if source else None,
+                source.duration_s if source else None,
+                json.dumps(warnings),
+                error_json(error),
+            ),
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def _rank(self, db: sqlite3.Connection, job_id: int) -> float:
+        row = db.execute("SELECT priority, created_at FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        return float(row["priority"] * 1e11 + row["created_at"])
+
+    def _insert_conversions(
+        self, db: sqlite3.Connection, job_id: int, part_id: int, planned: Iterable[PlannedConversion]
+    ) -> None:
+        rank = self._rank(db, job_id)
+        db.executemany(
+            "INSERT INTO conversions (job_id, part_id, rank, step, conversion, converter, parameters_json,"
+            " artifact_id, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued')",
+            [
+                (
+                    job_id,
+                    part_id,
+                    rank,
+                    plan.step,
+                    plan.conversion,
+                    plan.converter,
+                    json.dumps(dict(plan.parameters)),
+                    plan.artifact_id,
+                )
+                for plan in planned
+            ],
+        )
+
+    def _insert_deliveries(
+        self, db: sqlite3.Connection, job_id: int, part_id: int, planned: Iterable[PlannedDelivery]
+    ) -> None:
+        rank = self._rank(db, job_id)
+        db.executemany(
+            "INSERT INTO deliveries (job_id, part_id, rank, kind, settings_json, artifact_id, state)"
+            " VALUES (?, ?, ?, ?, ?, ?, 'pending')",
+            [
+                (job_id, part_id, rank, plan.kind, json.dumps(dict(plan.settings)), plan.artifact_id)
+                for plan in planned
+            ],
+        )
+
+    def _refresh_job(
+        self, db: sqlite3.Connection, job_id: int, *, error: BridgeError | Mapping[str, Any] | None = None
+    ) -> None:
+        before = db.execute("SELECT state FROM jobs WHERE id = ?", (job_id,)).fetchone()["state"]
+        conversions = db.execute("SELECT state FROM conversions WHERE job_id = ?", (job_id,)).fetchall()
+        deliveries = db.execute("SELECT state FROM deliveries WHERE job_id = ?", (job_id,)).fetchall()
+        unreadable = db.execute(
+            "SELECT 1 FROM parts WHERE job_id = ? AND error_json IS NOT NULL", (job_id,)
+        ).fetchone()
+        state = job_state(
+            (ConversionState(row["state"]) for row in conversions),
+            (DeliveryState(row["state"]) for row in deliveries),
+            unreadable_parts=unreadable is not None,
+        )
+        db.execute(
+            "UPDATE jobs SET state = ?, updated_at = ? WHERE id = ?", (state, self._clock.wall(), job_id)
+        )
+        if state != before:
+            plain_error = error.to_json() if isinstance(error, BridgeError) else error
+            self._event("job.state", job_id, state=state, before=before, error=plain_error)
+
+    def _insert_artifact(
+        self, db: sqlite3.Connection, conversion_id: int, artifact: tuple[str, Path, str, str]
+    ) -> int:
+        role, path, media_type, sha256 = artifact
+        cursor = db.execute(
+            "INSERT INTO artifacts (conversion_id, role, path, media_type, sha256) VALUES (?, ?, ?, ?, ?)",
+            (conversion_id, role, str(path), media_type, sha256),
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def _note_file(
+        self, db: sqlite3.Connection, path: Path, fingerprint: Fingerprint, job_id: int | None
+    ) -> None:
+        db.execute(
+            "INSERT INTO files VALUES (?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET"
+            " size = excluded.size, mtime_ns = excluded.mtime_ns,"
+            " job_id = coalesce(excluded.job_id, files.job_id)",
+            (str(path), fingerprint.size, fingerprint.mtime_ns, job_id),
+        )
+
+    # Guarded updates
+
+    def _update_guarded(
+        self,
+        db: sqlite3.Connection,
+        table: str,
+        row_id: int,
+        before: str,
+        after: str,
+        error: BridgeError | None,
+        fields: Mapping[str, Any],
+    ) -> sqlite3.Row:
+        # Table and column names come from this module's callers in the package, never from outside.
+        columns = {"state": str(after), "error_json": error_json(error), **fields}
+        assignments = ", ".join(f"{name} = :{name}" for name in columns)
+        statement = f"UPDATE {table} SET {assignments} WHERE id = :id AND state = :before RETURNING *"
+        try:
+            row = db.execute(statement, {**columns, "id": row_id, "before": str(before)}).fetchone()
+        except sqlite3.IntegrityError as clash:
+            raise SameUnderWayError("the same conversion of the same audio is already under way.") from clash
+        if row is None:
+            raise StaleJobError(f"row {row_id} of {table} is no longer {before}.")
+        assert isinstance(row, sqlite3.Row)
+        return row
+
+    def _wake_same(self, db: sqlite3.Connection, cache_key: str) -> None:
+        db.execute(
+            "UPDATE conversions SET retry_at = NULL WHERE state = 'queued' AND cache_key = ?", (cache_key,)
+        )
+
+
+def error_json(error: BridgeError | None) -> str | None:
+    """A column's text for an error; NULL where there is none."""
+    return json.dumps(error.to_json()) if error else None

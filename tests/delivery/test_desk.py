@@ -1,0 +1,528 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mido
+import pytest
+
+from bridge.delivery.desk import RETRY_AFTER_S, DeliveryDesk
+from bridge.delivery.placing import temp_path
+from bridge.errors import ModelError, StaleJobError
+from bridge.jobs import plan
+from bridge.jobs.model import ConversionState, DeliveryState, Fingerprint, JobState
+from bridge.jobs.records import DeliveryRecord
+from bridge.jobs.store import Journal
+from bridge.media.midi_files import NOTES_MEDIA_TYPE, Note, notes_to_json
+from bridge.presets import Preset
+from bridge.testing import ManualClock
+from support.journals import planned, request_of, source_of
+
+C, D = ConversionState, DeliveryState
+FINGERPRINT = {"engine": "1.2", "basic-pitch": "ab12"}
+SIDECAR = "Loop_100bpm.bridge.json"
+
+
+def _preset(deliver: list[Mapping[str, Any]] | None = None, **changes: Any) -> dict[str, Any]:
+    step = {"name": "notes", "conversion": "audio_to_midi"}
+    data = {"name": "test", "title": "Test", "steps": [step], "deliver": deliver or [{"from": "notes"}]}
+    return Preset.model_validate({**data, **changes}).model_dump(by_alias=True)
+
+
+@dataclass
+class Bench:
+    """A real journal and desk; bounces whose conversions are done, deliveries that are due."""
+
+    folder: Path
+    clock: ManualClock = field(default_factory=ManualClock)
+    settings_bpm: float | None = None
+    fingerprint_error: Exception | None = None
+
+    def __post_init__(self) -> None:
+        self.project = self.folder / "project"
+        self.cache = self.folder / "cache"
+        self.cache.mkdir()
+        self.journal = Journal(self.folder / "journal.sqlite3", clock=self.clock)
+        self.desk = DeliveryDesk(
+            self.journal, self.clock, settings_bpm=self.settings_bpm, fingerprint=self._fingerprint
+        )
+
+    def _fingerprint(self, converter: str, conversion: str) -> Mapping[str, str]:
+        if self.fingerprint_error:
+            raise self.fingerprint_error
+        return FINGERPRINT
+
+    def converted(
+        self,
+        name: str = "Loop_100bpm.wav",
+        *,
+        preset: Mapping[str, Any] | None = None,
+        roles: tuple[str, ...] = ("midi",),
+        pitch: int = 60,
+    ) -> int:
+        """A job whose one conversion has just ended; gives the job's id."""
+        preset = preset or _preset()
+        path = self.folder / name
+        request = request_of(path, project_folder=self.project, closed_at=self.clock.wall() - 1.0)
+        job_id = self.journal.create_job(request, preset, source_of(path), [planned(lowest_note=21)])
+        detail = self.journal.detail(job_id)
+        assert detail is not None
+        conversion = detail.conversions[0].id
+        for before, after in ((C.QUEUED, C.SUBMITTING), (C.SUBMITTING, C.RUNNING), (C.RUNNING, C.FETCHING)):
+            self.journal.move_conversion(conversion, before, after)
+        self.journal.finish_conversion(
+            conversion,
+            C.FETCHING,
+            [self._artifact(f"{job_id}-{role}", role, pitch) for role in roles],
+            lambda placed: plan.from_artifacts(
+                Preset.model_validate(preset), "notes", placed, {}, lambda _: "local"
+            ),
+        )
+        return job_id
+
+    def _artifact(self, name: str, role: str, pitch: int) -> tuple[str, Path, str, str]:
+        notes = role == "midi"
+        path = self.cache / f"{name}.{'json' if notes else 'wav'}"
+        document = notes_to_json([Note(0.0, 0.5, pitch, 90, 0.9)], duration_s=1.0, about={})
+        path.write_text(json.dumps(document) if notes else f"audio {role} {pitch}", encoding="utf-8")
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return role, path, NOTES_MEDIA_TYPE if notes else "audio/wav", digest
+
+    def due(self) -> list[DeliveryRecord]:
+        return self.journal.due_deliveries(self.clock.wall(), 100)
+
+    def deliver_all(self) -> None:
+        for _ in range(10):
+            for delivery in self.due():
+                self.desk.handle(delivery)
+
+    def one(self, job_id: int, number: int = 0) -> DeliveryRecord:
+        detail = self.journal.detail(job_id)
+        assert detail is not None
+        return detail.deliveries[number]
+
+    def states(self, job_id: int) -> list[tuple[str, str]]:
+        detail = self.journal.detail(job_id)
+        assert detail is not None
+        return [(one.kind, one.state) for one in detail.deliveries]
+
+    def state(self, job_id: int) -> JobState:
+        job = self.journal.job(job_id)
+        assert job is not None
+        return job.state
+
+    def files(self) -> list[str]:
+        found = (path for path in self.project.rglob("*") if path.is_file()) if self.project.exists() else ()
+        return sorted(path.relative_to(self.project).as_posix() for path in found)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.journal.close()
+
+
+def _sidecar(bench: Bench, name: str = SIDECAR) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((bench.project / name).read_text(encoding="utf-8"))
+    return data
+
+
+# All is well
+
+
+def test_notes_lie_in_the_project_as_midi_with_a_sidecar_and_nothing_else(bench: Bench) -> None:
+    job_id = bench.converted()
+    bench.deliver_all()
+    assert bench.files() == [SIDECAR, "Loop_100bpm_midi.mid"]
+    assert bench.states(job_id) == [("artifact", "done"), ("sidecar", "done")]
+    assert bench.state(job_id) is JobState.DONE
+    done = bench.one(job_id)
+    path = bench.project / "Loop_100bpm_midi.mid"
+    assert (done.final_path, done.note) == (path, "1 note, 100 BPM from the file name")
+    assert (done.size, done.mtime_ns) == (path.stat().st_size, path.stat().st_mtime_ns)
+    assert done.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert done.ended_at == bench.clock.wall()
+    assert [message.note for message in mido.MidiFile(path) if message.type == "note_on"] == [60]
+
+
+def test_what_the_sidecar_says_is_true(bench: Bench) -> None:
+    job_id = bench.converted(roles=("midi", "sonified"))
+    bench.deliver_all()
+    data = _sidecar(bench)
+    files = {one["name"]: one["sha256"] for one in data.pop("files")}
+    assert files == {
+        name: hashlib.sha256((bench.project / name).read_bytes()).hexdigest()
+        for name in ("Loop_100bpm_midi.mid", "Loop_100bpm_sonified.wav")
+    }
+    detail = bench.journal.detail(job_id)
+    assert detail is not None
+    (conversion,) = data.pop("conversions")
+    assert conversion == {
+        "step": "notes",
+        "conversion": "audio_to_midi",
+        "converter": "local",
+        "parameters": {"lowest_note": 21},
+        "from_cache": False,
+        "depends_on": FINGERPRINT,
+        "artifacts": {one.role: one.sha256 for one in detail.artifacts},
+    }
+    assert data.pop("made_by").startswith("DAW Bridge ")
+    assert data == {
+        "job": job_id,
+        "preset": "test",
+        "source": {
+            "name": "Loop_100bpm.wav",
+            "samples_sha256": "samples",
+            "frames": 48000,
+            "channels": 2,
+            "rate_hz": 48000,
+            "warnings": [],
+        },
+        "tempo_bpm": 100.0,
+        "tempo_source": "file name",
+        "bounced_at": "2027-01-15T07:59:59.000+00:00",
+        "delivered_at": "2027-01-15T08:00:00.000+00:00",
+    }
+
+
+@pytest.mark.parametrize("error", [ModelError("it is missing."), KeyError("musicgpt")])
+def test_a_model_that_is_gone_by_now_does_not_hold_the_sidecar_up(bench: Bench, error: Exception) -> None:
+    bench.fingerprint_error = error
+    job_id = bench.converted()
+    bench.deliver_all()
+    assert bench.state(job_id) is JobState.DONE
+    assert _sidecar(bench)["conversions"][0]["depends_on"] == {}
+
+
+def test_the_sidecar_comes_last_and_once(bench: Bench) -> None:
+    job_id = bench.converted(roles=("midi", "sonified"))
+    first, second = bench.due()
+    bench.desk.handle(first)
+    assert [kind for kind, _ in bench.states(job_id)] == ["artifact", "artifact"]
+    bench.desk.handle(second)
+    assert bench.states(job_id)[2] == ("sidecar", "pending")
+    assert bench.state(job_id) is JobState.RUNNING
+    bench.deliver_all()
+    assert len(bench.states(job_id)) == 3
+
+
+def test_deliveries_that_end_at_the_same_time_make_one_sidecar(bench: Bench) -> None:
+    for number in range(8):
+        job_id = bench.converted(
+            f"Take {number}.wav", roles=("midi", "sonified", "note_events"), pitch=40 + number
+        )
+        deliveries = bench.due()
+        start = threading.Barrier(len(deliveries))
+
+        def handle(delivery: DeliveryRecord, start: threading.Barrier = start) -> None:
+            start.wait()
+            bench.desk.handle(delivery)
+
+        threads = [threading.Thread(target=handle, args=(one,)) for one in deliveries]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [kind for kind, _ in bench.states(job_id)].count("sidecar") == 1
+        bench.deliver_all()
+
+
+def test_the_sidecar_can_be_turned_off(bench: Bench) -> None:
+    job_id = bench.converted(preset=_preset([{"from": "notes", "sidecar": False}]))
+    bench.deliver_all()
+    assert bench.files() == ["Loop_100bpm_midi.mid"]
+    assert bench.state(job_id) is JobState.DONE
+
+
+def test_names_come_from_the_presets_pattern(bench: Bench) -> None:
+    preset = _preset([{"from": "notes", "pattern": "{preset}/{step}/a/b/{bounce} - {role}.{ext}"}])
+    bench.converted("Übung: 1?.wav", preset=preset, roles=("midi", "stem:vocals"))
+    bench.deliver_all()
+    assert bench.files() == [
+        "test/notes/a/b/Übung- 1- - midi.mid",
+        "test/notes/a/b/Übung- 1- - stem-vocals.wav",
+        "Übung- 1-.bridge.json",
+    ]
+
+
+def test_the_tempo_comes_from_the_preset_then_from_the_settings(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, settings_bpm=90.0)
+    first = bench.converted("a.wav", preset=_preset(tempo_bpm=140.0))
+    second = bench.converted("b.wav")
+    bench.deliver_all()
+    assert bench.one(first).note == "1 note, 140 BPM from the preset"
+    assert bench.one(second).note == "1 note, 90 BPM from the settings"
+    bench.journal.close()
+
+
+# Never over anything, never twice
+
+
+def test_the_musicians_own_file_stays(bench: Bench) -> None:
+    bench.project.mkdir()
+    (bench.project / "Loop_100bpm_midi.mid").write_bytes(b"edited by hand")
+    job_id = bench.converted()
+    bench.deliver_all()
+    assert (bench.project / "Loop_100bpm_midi.mid").read_bytes() == b"edited by hand"
+    assert bench.one(job_id).final_path == bench.project / "Loop_100bpm_midi (2).mid"
+    assert _sidecar(bench)["files"][0]["name"] == "Loop_100bpm_midi (2).mid"
+
+
+def test_identical_bytes_are_adopted_and_nothing_is_written(bench: Bench) -> None:
+    bench.converted()
+    bench.deliver_all()
+    before = {path: path.stat().st_mtime_ns for path in bench.project.iterdir()}
+    bench.clock.advance(100)
+    again = bench.converted()
+    bench.deliver_all()
+    assert {path: path.stat().st_mtime_ns for path in bench.project.iterdir()} == before
+    assert bench.states(again) == [("artifact", "done")]
+    assert bench.state(again) is JobState.DONE
+    adopted = bench.one(again)
+    assert adopted.final_path == bench.project / "Loop_100bpm_midi.mid"
+    assert adopted.sha256 == hashlib.sha256(adopted.final_path.read_bytes()).hexdigest()
+
+
+def test_what_was_deleted_comes_back(bench: Bench) -> None:
+    bench.converted()
+    bench.deliver_all()
+    (bench.project / "Loop_100bpm_midi.mid").unlink()
+    again = bench.converted()
+    bench.deliver_all()
+    assert bench.one(again).final_path == bench.project / "Loop_100bpm_midi.mid"
+    assert bench.files()[-1] == "Loop_100bpm_midi.mid"
+
+
+def test_a_new_version_lies_beside_the_old_one(bench: Bench) -> None:
+    bench.converted()
+    bench.deliver_all()
+    bench.converted(pitch=72)
+    bench.deliver_all()
+    assert bench.files() == [
+        "Loop_100bpm.bridge (2).json",
+        SIDECAR,
+        "Loop_100bpm_midi (2).mid",
+        "Loop_100bpm_midi.mid",
+    ]
+
+
+# Own outputs in a watched folder
+
+
+def test_own_outputs_are_known_while_they_are_written_and_after(bench: Bench) -> None:
+    job_id = bench.converted()
+    path = bench.project / "Loop_100bpm_midi.mid"
+    assert not bench.journal.knows(path, Fingerprint(1, 1))
+    seen: list[tuple[DeliveryState, bool]] = []
+
+    def look(*_: object) -> None:
+        seen.append((bench.one(job_id).state, bench.journal.knows(path, Fingerprint(1, 1))))
+
+    bench.journal.listen(look)
+    bench.desk.handle(bench.due()[0])
+    assert seen == [(D.WRITING, True), (D.DONE, False)]
+    assert bench.journal.knows(path, Fingerprint.of(path))
+    path.write_bytes(b"edited")
+    assert not bench.journal.knows(path, Fingerprint.of(path))
+
+
+def test_adopted_files_are_known_too(bench: Bench) -> None:
+    bench.converted()
+    bench.deliver_all()
+    path = bench.project / "Loop_100bpm_midi.mid"
+    path.write_bytes(path.read_bytes())  # the same bytes, another time
+    bench.converted()
+    bench.deliver_all()
+    assert bench.journal.knows(path, Fingerprint.of(path))
+
+
+# Trouble
+
+
+def test_a_delivery_waits_longer_each_time_and_is_made_when_the_folder_is_back(bench: Bench) -> None:
+    bench.project.write_bytes(b"a file in the folder's place")
+    job_id = bench.converted()
+    waits = []
+    for _ in range(7):
+        (delivery,) = bench.due()
+        bench.desk.handle(delivery)
+        waiting = bench.one(job_id)
+        assert waiting.state is D.WAITING_RETRY
+        assert waiting.retry_at is not None
+        waits.append(waiting.retry_at - bench.clock.wall())
+        assert bench.due() == []
+        bench.clock.advance(waits[-1])
+    assert waits == [*RETRY_AFTER_S, RETRY_AFTER_S[-1], RETRY_AFTER_S[-1]]
+    assert bench.state(job_id) is JobState.WAITING
+    error = bench.one(job_id).error
+    assert error is not None
+    assert error["code"] == "delivery"
+    assert "tried again by itself" in error["remedy"]
+    bench.project.unlink()
+    bench.deliver_all()
+    assert bench.files() == [SIDECAR, "Loop_100bpm_midi.mid"]
+    assert bench.state(job_id) is JobState.DONE
+    assert bench.one(job_id).error is None
+
+
+def test_a_drive_that_is_unplugged_is_waited_for_and_not_made_up(bench: Bench) -> None:
+    bench.project = bench.folder / "drive" / "a" / "b" / "project"
+    job_id = bench.converted()
+    bench.deliver_all()
+    assert bench.state(job_id) is JobState.WAITING
+    assert not (bench.folder / "drive").exists()
+    (bench.folder / "drive").mkdir()
+    bench.clock.advance(RETRY_AFTER_S[0])
+    bench.deliver_all()
+    assert bench.state(job_id) is JobState.DONE
+
+
+@pytest.mark.parametrize("damage", ["gone", "other bytes", "another version"])
+def test_a_result_that_the_cache_has_lost_fails_with_a_remedy_and_is_not_waited_for(
+    bench: Bench, damage: str
+) -> None:
+    job_id = bench.converted()
+    detail = bench.journal.detail(job_id)
+    assert detail is not None
+    artifact = detail.artifacts[0]
+    if damage == "gone":
+        artifact.path.unlink()
+    elif damage == "other bytes":
+        artifact.path.write_text(artifact.path.read_text(encoding="utf-8").replace("60", "61"), "utf-8")
+    else:
+        artifact.path.write_text('{"version": 999}', encoding="utf-8")
+        bench.journal._db.execute(
+            "UPDATE artifacts SET sha256 = ?", (hashlib.sha256(artifact.path.read_bytes()).hexdigest(),)
+        )
+    bench.deliver_all()
+    assert bench.states(job_id) == [("artifact", "failed")]
+    assert bench.state(job_id) is JobState.FAILED
+    error = bench.one(job_id).error
+    assert error is not None
+    assert error["remedy"] == "Convert the bounce again."
+    assert bench.files() == []
+
+
+# Cancelled by the musician
+
+
+def test_a_cancelled_delivery_is_not_made(bench: Bench) -> None:
+    job_id = bench.converted()
+    (delivery,) = bench.due()
+    bench.journal.cancel_job(job_id)
+    with pytest.raises(StaleJobError):
+        bench.desk.handle(delivery)
+    assert bench.files() == []
+    assert bench.states(job_id) == [("artifact", "cancelled")]
+
+
+def test_a_delivery_that_fails_while_it_is_cancelled_stays_cancelled(bench: Bench) -> None:
+    bench.project.write_bytes(b"in the way")
+    job_id = bench.converted()
+    (delivery,) = bench.due()
+    bench.journal.listen(lambda events: _cancel_at(bench, job_id, [one.data.get("state") for one in events]))
+    bench.desk.handle(delivery)
+    assert bench.states(job_id) == [("artifact", "cancelled")]
+    assert bench.state(job_id) is JobState.CANCELLED
+
+
+def _cancel_at(bench: Bench, job_id: int, states: list[Any]) -> None:
+    if "writing" in states:
+        bench.journal.cancel_job(job_id)
+
+
+# After a crash: the intent is in the journal, and the folder is in some state
+
+
+def _intend(bench: Bench, job_id: int, data: bytes) -> tuple[Path, Path]:
+    """The journal as it is when the process died in mid-delivery; gives the final and the temporary path."""
+    delivery = bench.one(job_id)
+    final = bench.project / "Loop_100bpm_midi.mid"
+    temp = temp_path(final, delivery.id)
+    bench.journal.move_delivery(
+        delivery.id,
+        D.PENDING,
+        D.WRITING,
+        final_path=str(final),
+        temp_path=str(temp),
+        sha256=hashlib.sha256(data).hexdigest(),
+        size=len(data),
+        note="said before",
+    )
+    bench.project.mkdir(exist_ok=True)
+    return final, temp
+
+
+@pytest.fixture
+def midi(tmp_path: Path) -> bytes:
+    """What will be delivered."""
+    (tmp_path / "other").mkdir()
+    other = Bench(tmp_path / "other")
+    other.converted()
+    other.deliver_all()
+    other.journal.close()
+    return (other.project / "Loop_100bpm_midi.mid").read_bytes()
+
+
+@pytest.mark.parametrize("lies_there", ["nothing", "half", "temp", "both", "final", "reservation"])
+def test_a_crash_at_any_moment_ends_in_one_file_and_one_sidecar(
+    bench: Bench, midi: bytes, lies_there: str
+) -> None:
+    job_id = bench.converted()
+    final, temp = _intend(bench, job_id, midi)
+    contents: dict[str, list[tuple[Path, bytes]]] = {
+        "nothing": [],
+        "half": [(temp, midi[: len(midi) // 2])],
+        "temp": [(temp, midi)],
+        "both": [(temp, midi), (final, midi)],
+        "final": [(final, midi)],
+        "reservation": [(temp, midi), (final, b"")],
+    }
+    for path, data in contents[lies_there]:
+        path.write_bytes(data)
+    bench.deliver_all()
+    assert {path.name for path in bench.project.iterdir()} == {SIDECAR, final.name}
+    assert final.read_bytes() == midi
+    assert bench.state(job_id) is JobState.DONE
+    done = bench.one(job_id)
+    assert (done.final_path, done.size) == (final, len(midi))
+    assert done.mtime_ns == final.stat().st_mtime_ns
+    assert done.note == (
+        "said before" if lies_there in {"both", "final"} else "1 note, 100 BPM from the file name"
+    )
+
+
+def test_after_a_crash_a_file_that_took_the_name_meanwhile_stays(bench: Bench, midi: bytes) -> None:
+    job_id = bench.converted()
+    final, temp = _intend(bench, job_id, midi)
+    temp.write_bytes(midi)
+    final.write_bytes(b"made by hand while the bridge was down")
+    bench.deliver_all()
+    assert final.read_bytes() == b"made by hand while the bridge was down"
+    assert (bench.project / "Loop_100bpm_midi (2).mid").read_bytes() == midi
+    assert not temp.exists()
+
+
+def test_a_drive_that_comes_back_with_the_remains_of_a_crash_is_tidied(bench: Bench, midi: bytes) -> None:
+    """The first look after the crash finds the drive unplugged; the file was there whole all the time."""
+    job_id = bench.converted()
+    final, temp = _intend(bench, job_id, midi)
+    final.write_bytes(midi)
+    temp.write_bytes(midi)
+    unplugged = bench.folder / "unplugged"
+    bench.project.rename(unplugged)
+    bench.project.write_bytes(b"in the way")
+    bench.deliver_all()
+    assert bench.state(job_id) is JobState.WAITING
+    bench.project.unlink()
+    unplugged.rename(bench.project)
+    bench.clock.advance(RETRY_AFTER_S[-1])
+    bench.deliver_all()
+    assert {path.name for path in bench.project.iterdir()} == {SIDECAR, final.name}
+    assert bench.state(job_id) is JobState.DONE
