@@ -90,7 +90,6 @@ class Settings(_Table):
     server: ServerSettings = ServerSettings()
     tempo_bpm: Annotated[float | None, BeforeValidator(_unknown_tempo)] = Field(default=None, ge=20, le=400)
     """None, in the file 0: not known."""
-    resubmit: Literal["never", "ask", "always"] = "ask"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def engine_threads(self) -> int:
@@ -142,7 +141,7 @@ def _read(path: Path) -> str:
 
 
 _TABLES: Mapping[str, type[_Table]] = {"engine": EngineSettings, "server": ServerSettings}
-_TOP_KEYS = ("tempo_bpm", "resubmit", "log_level")
+_TOP_KEYS = ("tempo_bpm", "log_level")
 
 
 def _variable(place: Place) -> str:
@@ -215,7 +214,6 @@ TEMPLATE = """\
 
 # log_level = "info"            # debug | info | warning | error
 # tempo_bpm = 0                 # where neither the file's name nor the preset tells it; 0: not known, so 120
-# resubmit = "ask"              # a paid request whose fate is unknown: never | ask | always
 
 # One block for each folder that a DAW exports to.
 [[folders]]

@@ -87,7 +87,7 @@ def test_threads_default_to_one_less_than_there_are() -> None:
 def test_all_faults_are_told_at_once_with_line_and_remedy(tmp_path: Path) -> None:
     faults = _faults(
         tmp_path,
-        f"tempo = 120\nresubmit = 'x'\n\n[[folders]]\nsettle_s = 0\n[[folders]]\npath = '{tmp_path}'\n"
+        f"tempo = 120\nlog_level = 'x'\n\n[[folders]]\nsettle_s = 0\n[[folders]]\npath = '{tmp_path}'\n"
         "presett = 'x'\n[server]\nport = 70000\n[engin]\nthreads = 2\n",
         BRIDGE_ENGINE_THREADS="x",
     )
@@ -97,7 +97,7 @@ def test_all_faults_are_told_at_once_with_line_and_remedy(tmp_path: Path) -> Non
         "line 8: folders[2].presett is not a setting here. Did you mean 'preset'?",
         "BRIDGE_ENGINE_THREADS: engine.threads must be a whole number (found: 'x'). Write it without quotes.",
         "line 10: server.port must be at most 65535 (found: 70000). Choose a smaller one.",
-        "line 2: resubmit must be 'never', 'ask' or 'always' (found: 'x'). Choose one of these.",
+        "line 2: log_level must be 'debug', 'info', 'warning' or 'error' (found: 'x'). Choose one of these.",
         "line 1: tempo is not a setting here. Did you mean 'tempo_bpm'?",
         "line 11: engin is not a setting here. Did you mean 'engine'?",
     ]

@@ -146,7 +146,7 @@ class DeliveryDesk:
                 delivery.id,
                 before,
                 D.DONE,
-                then=self._then(delivery),
+                then=lambda: self._then(delivery),
                 size=stat.st_size,
                 mtime_ns=stat.st_mtime_ns,
                 **fields,

@@ -65,7 +65,8 @@ class LaneRunner(threading.Thread):
 
     def _outcome(self, message: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            return {"result": self._tasks[message["task"]](message["arguments"], self._context(message["id"]))}
+            task, context = self._tasks[message["task"]], self._context(message["id"])
+            return {"result": task(message["arguments"], context)}
         except MemoryError:
             error: BridgeError = WorkerOutOfMemory(
                 "there was not enough memory for this.", remedy="Bounce a shorter piece."

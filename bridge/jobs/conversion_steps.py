@@ -187,7 +187,10 @@ class ConversionSteps:
             return True
         error = OutcomeUnknown(
             "the bridge was stopped while this was being sent; it may have arrived, and may cost money.",
-            remedy=f"`bridge resolve {conversion.job_id}` decides whether it is sent again.",
+            remedy=(
+                f"See there whether it arrived; `bridge cancel {conversion.job_id}` and then"
+                f" `bridge retry {conversion.job_id}` send it again."
+            ),
         )
         self._journal.move_conversion(conversion.id, C.SUBMITTING, C.UNKNOWN, error=error)
         return False

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from bridge.converters.base import ConversionRequest, Ticket
 from bridge.crash_points import reach
-from bridge.errors import BridgeError, Cancelled, WorkerDied, WorkerError
+from bridge.errors import AudioError, BridgeError, Cancelled, WorkerDied, WorkerError
 from bridge.jobs.conversion_steps import ConversionSteps
 from bridge.jobs.model import DeliveryState, Fingerprint, JobRequest, PlannedConversion, Source
 from bridge.jobs.store import Journal
@@ -68,6 +68,8 @@ class Intake:
         self._todo: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._probes: OrderedDict[ProbeKey, Future[Source]] = OrderedDict()
         self._speculative: dict[Path, list[Ticket]] = {}
+        self._unanswered: set[Future[int | None]] = set()
+        self._stopped = False
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
 
     def start(self) -> None:
@@ -76,6 +78,14 @@ class Intake:
     def stop(self) -> None:
         self._todo.put(None)
         self._thread.join()
+        self._stopped = True
+        for answer in tuple(self._unanswered):
+            self._turn_away(answer)
+
+    def _turn_away(self, answer: Future[int | None]) -> None:
+        """Whoever waits for an answer of ours would wait for ever."""
+        if not answer.done():
+            answer.set_exception(Cancelled("the bridge is being stopped.", remedy="Ask it again later."))
 
     # What the folder trigger asks and tells
 
@@ -105,7 +115,11 @@ class Intake:
     def submit(self, request: JobRequest) -> Future[int | None]:
         """The job's id, once the file has been looked at; None where there is nothing new to do."""
         arrival = _Arrival(request)
+        self._unanswered.add(arrival.answer)
+        arrival.answer.add_done_callback(self._unanswered.discard)
         self._todo.put(lambda: self._look(arrival))
+        if self._stopped:
+            self._turn_away(arrival.answer)
         return arrival.answer
 
     def look_again(self, part_id: int) -> None:
@@ -193,7 +207,7 @@ class Intake:
             except BridgeError as fault:
                 error, source = fault, None
         if arrival.part_id is not None:
-            return self._revive(arrival, source, planned)
+            return self._revive(arrival, source, error, planned)
         join = self._export_of(request, source) if source is not None else None
         reach("job-before-create")
         job_id = self._journal.create_job(request, preset_data, source, planned, error=error, join=join)
@@ -211,8 +225,10 @@ class Intake:
         assert job is not None
         try:
             fingerprint = Fingerprint.of(part.path)
-        except OSError:
-            return  # It is gone; the part keeps saying what was wrong with it.
+        except OSError as error:
+            gone = AudioError(f"it is gone ({error.strerror}).", file=part.path, remedy="Bounce it again.")
+            self._journal.fail_part(part_id, gone)
+            return
         request = JobRequest(
             source=part.path,
             fingerprint=fingerprint,
@@ -226,13 +242,19 @@ class Intake:
         self._look(_Arrival(request, part_id=part_id))
 
     def _revive(
-        self, arrival: _Arrival, source: Source | None, planned: list[PlannedConversion]
+        self,
+        arrival: _Arrival,
+        source: Source | None,
+        error: BridgeError | None,
+        planned: list[PlannedConversion],
     ) -> int | None:
         assert arrival.part_id is not None
         part = self._journal.part(arrival.part_id)
         if source is not None:
             preset = self._presets.get(arrival.request.preset)
             self._journal.revive_part(part.id, source, preset.model_dump(by_alias=True), planned)
+        elif error is not None:
+            self._journal.fail_part(part.id, error)
         return part.job_id
 
     # Is it news?

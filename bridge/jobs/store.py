@@ -29,7 +29,7 @@ from bridge.jobs.model import (
     Source,
 )
 from bridge.jobs.records import Event
-from bridge.jobs.rows import Rows
+from bridge.jobs.rows import Rows, error_json
 
 JOURNAL_NAME = "journal.sqlite3"
 
@@ -129,6 +129,18 @@ class Journal(Rows):
             self._insert_conversions(db, job_id, part_id, planned)
             self._refresh_job(db, job_id)
 
+    def fail_part(self, part_id: int, error: BridgeError) -> None:
+        """A part that could not be read still cannot be, for this reason."""
+        with self._transaction() as db:
+            row = db.execute(
+                "UPDATE parts SET error_json = ? WHERE id = ? AND error_json IS NOT NULL RETURNING job_id",
+                (error_json(error), part_id),
+            ).fetchone()
+            if row is None:
+                raise StaleJobError(f"part {part_id} is not waiting to be read again.")
+            self._event("part.failed", row["job_id"], error=error.to_json())
+            self._refresh_job(db, row["job_id"], error=error)
+
     # Conversions
 
     def move_conversion(
@@ -204,10 +216,10 @@ class Journal(Rows):
         after: DeliveryState,
         *,
         error: BridgeError | None = None,
-        then: Iterable[PlannedDelivery] = (),
+        then: Callable[[], Iterable[PlannedDelivery]] = tuple,
         **fields: Any,
     ) -> None:
-        """The one guarded change of a delivery's state; `then` are deliveries that follow from it.
+        """The one guarded change of a delivery's state; `then` says which deliveries follow.
 
         Raises StaleJobError when it is no longer in `before`.
         """
@@ -218,7 +230,7 @@ class Journal(Rows):
         fields.setdefault("retry_at", None)
         with self._transaction() as db:
             row = self._update_guarded(db, "deliveries", delivery_id, before, after, error, fields)
-            self._insert_deliveries(db, row["job_id"], row["part_id"], then)
+            self._insert_deliveries(db, row["job_id"], row["part_id"], then())
             self._event(
                 "delivery.state",
                 row["job_id"],

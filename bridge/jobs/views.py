@@ -20,6 +20,10 @@ from bridge.jobs.records import (
     PartRecord,
 )
 
+# SQLite uses a partial index only where the statement says its condition in these very words.
+_OPEN_CONVERSION = "state IN ('queued', 'submitting', 'running', 'fetching', 'waiting_retry', 'unknown')"
+_OPEN_DELIVERY = "state IN ('pending', 'writing', 'waiting_retry')"
+
 
 class Views:
     """All questions to the journal. Safe to ask from any thread."""
@@ -92,7 +96,7 @@ class Views:
         wanted = tuple(map(str, states))
         marks = ", ".join("?" for _ in wanted)
         rows = self._all(
-            f"SELECT * FROM conversions WHERE state IN ({marks})"
+            f"SELECT * FROM conversions WHERE {_OPEN_CONVERSION} AND state IN ({marks})"
             " AND (retry_at IS NULL OR retry_at <= ?) ORDER BY rank DESC, id LIMIT ?",
             *wanted,
             now,
@@ -107,14 +111,16 @@ class Views:
             return []
         marks = ", ".join("?" for _ in wanted)
         rows = self._all(
-            f"SELECT * FROM conversions WHERE state = 'running' AND ticket IN ({marks})", *wanted
+            f"SELECT * FROM conversions WHERE {_OPEN_CONVERSION} AND state = 'running'"
+            f" AND ticket IN ({marks})",
+            *wanted,
         )
         return list(map(ConversionRecord.from_row, rows))
 
     def due_deliveries(self, now: float, limit: int) -> list[DeliveryRecord]:
         """Open deliveries whose time has come, first those of the highest rank."""
         rows = self._all(
-            "SELECT * FROM deliveries WHERE state IN ('pending', 'writing', 'waiting_retry')"
+            f"SELECT * FROM deliveries WHERE {_OPEN_DELIVERY}"
             " AND (retry_at IS NULL OR retry_at <= ?) ORDER BY rank DESC, id LIMIT ?",
             now,
             limit,
@@ -125,31 +131,29 @@ class Views:
         """When (wall clock) the next waiting row is due; None where nothing waits for a time."""
         row = self._one(
             "SELECT min(at) AS at FROM ("
-            " SELECT min(retry_at) AS at FROM conversions"
-            "  WHERE state IN ('queued', 'submitting', 'running', 'fetching', 'waiting_retry', 'unknown')"
-            " UNION ALL SELECT min(retry_at) FROM deliveries"
-            "  WHERE state IN ('pending', 'writing', 'waiting_retry'))"
+            f" SELECT min(retry_at) AS at FROM conversions WHERE {_OPEN_CONVERSION}"
+            f" UNION ALL SELECT min(retry_at) FROM deliveries WHERE {_OPEN_DELIVERY})"
         )
         return row["at"] if row else None
 
     def in_flight(self) -> dict[str, int]:
         """For each converter: how many conversions it has accepted and not finished."""
         rows = self._all(
-            "SELECT converter, count(*) AS n FROM conversions"
-            " WHERE state IN ('submitting', 'running', 'fetching') GROUP BY converter"
+            f"SELECT converter, count(*) AS n FROM conversions WHERE {_OPEN_CONVERSION}"
+            " AND state IN ('submitting', 'running', 'fetching') GROUP BY converter"
         )
         return {row["converter"]: row["n"] for row in rows}
 
     def part_is_settled(self, part_id: int) -> bool:
-        """True when nothing of this part is open besides, at most, one delivery that is being finished."""
-        row = self._one(
-            "SELECT (SELECT count(*) FROM conversions WHERE part_id = ?1"
-            " AND state IN ('queued', 'submitting', 'running', 'fetching', 'waiting_retry', 'unknown'))"
-            " + (SELECT count(*) FROM deliveries WHERE part_id = ?1"
-            " AND state IN ('pending', 'writing', 'waiting_retry')) AS n",
-            part_id,
+        """True when no conversion and no delivery of this part is open."""
+        return (
+            self._one(
+                f"SELECT 1 FROM conversions WHERE part_id = ?1 AND {_OPEN_CONVERSION}"
+                f" UNION ALL SELECT 1 FROM deliveries WHERE part_id = ?1 AND {_OPEN_DELIVERY}",
+                part_id,
+            )
+            is None
         )
-        return row is not None and row["n"] <= 1
 
     def part_has_written(self, part_id: int) -> bool:
         """True when a delivery of this part wrote a file, rather than finding it there."""
@@ -199,11 +203,12 @@ class Views:
 
     def latest_source(self) -> Path | None:
         """The file of the newest part that a watched folder brought; else of the newest part at all."""
-        row = self._one(
-            "SELECT p.path FROM parts p JOIN jobs j ON j.id = p.job_id"
-            " ORDER BY j.watched_folder IS NOT NULL DESC, p.id DESC LIMIT 1"
-        )
-        return Path(row["path"]) if row else None
+        for which in ("WHERE j.watched_folder IS NOT NULL", ""):
+            newest = f"{which} ORDER BY p.id DESC LIMIT 1"
+            row = self._one(f"SELECT p.path FROM parts p JOIN jobs j ON j.id = p.job_id {newest}")
+            if row is not None:
+                return Path(row["path"])
+        return None
 
     def source_of(self, part_id: int) -> Source | None:
         return self.part(part_id).source

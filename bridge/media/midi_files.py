@@ -199,6 +199,12 @@ def _note_track(placed: list[_Placed], name: str, end: int, *, program: int | No
     return track
 
 
+_MIDO_FAULTS = (
+    EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError, mido.KeySignatureError,
+)  # fmt: skip
+"""What mido raises for bytes that are no MIDI file."""
+
+
 def smf_to_notes(data: bytes) -> list[Note]:
     """All notes of a Standard MIDI File in seconds, by its tempo map, in order of time.
 
@@ -207,7 +213,7 @@ def smf_to_notes(data: bytes) -> list[Note]:
     try:
         # Every byte is a letter in Latin-1, so that names in any charset can be passed over.
         file = mido.MidiFile(file=io.BytesIO(data), charset="latin1")
-    except (EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as fault:
+    except _MIDO_FAULTS as fault:
         raise ValueError(f"this is no MIDI file: {fault}") from fault
     if not 0 < file.ticks_per_beat <= HIGHEST_PPQN:
         raise ValueError("MIDI files in SMPTE time cannot be read")

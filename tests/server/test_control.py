@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 from bridge import owner
+from bridge.actions import perform
 from bridge.cli.connection import LOST, DaemonConnection, daemon_at
 from bridge.config import ServerSettings, Settings
 from bridge.daemon import Daemon
-from bridge.errors import AudioError, HomeInUse, WrongUse
+from bridge.errors import AudioError, BridgeError, HomeInUse, WrongUse
 from bridge.server import control, streams
 from bridge.server.control import ControlServer
 from support.journals import add_job, request_of
@@ -335,6 +336,27 @@ def test_an_action_that_takes_long_does_not_hold_up_the_end(
     go_on.set()
     assert answers[0][0] == 503
     assert "being stopped" in answers[0][1]["error"]["message"]
+
+
+def test_who_waits_for_a_look_into_a_file_is_told_that_the_daemon_stops(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    answers: list[BridgeError] = []
+
+    def convert() -> None:
+        try:
+            perform(daemon, "convert_file", {"file": str(tmp_path / "a.wav")})
+        except BridgeError as error:
+            answers.append(error)
+
+    asker = threading.Thread(target=convert)
+    asker.start()
+    # The engine has to start first, which takes it longer than us to stop.
+    eventually(daemon.worker.alive, what="the look to begin")
+    daemon.stop()
+    asker.join(5)
+    assert [error.code for error in answers] == ["cancelled"]
 
 
 # Starting
