@@ -124,6 +124,11 @@ def test_one_that_came_back_by_itself_in_the_wait_is_not_started(
     child.down = False
     _look_for(watcher, clock, 10)
     assert len(child.restarts_at) == 1
+    child.down = True  # the third time: it waits as such
+    watcher.look()
+    assert child.down
+    _look_for(watcher, clock, BACKOFF_S[2] + 1)
+    assert not child.down
 
 
 def test_children_do_not_wait_for_one_another(clock: ManualClock) -> None:

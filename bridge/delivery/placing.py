@@ -180,7 +180,7 @@ def _rename_over_reservation(temp: Path, final: Path) -> None:
 def recover(final: Path, temp: Path, sha256: str, size: int) -> bool:
     """After a crash in mid-delivery: True when the file lies there whole; else its remains are removed."""
     done = _holds(final, sha256, size)
-    if not done and size > 0 and _is_empty_reservation(final):
+    if not done and _is_empty_reservation(final):
         final.unlink(missing_ok=True)
     discard(temp)
     return done

@@ -4,6 +4,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -212,25 +213,27 @@ def test_the_sidecar_comes_last_and_once(bench: Bench) -> None:
     assert len(bench.states(job_id)) == 3
 
 
-def test_deliveries_that_end_at_the_same_time_make_one_sidecar(bench: Bench) -> None:
-    for number in range(8):
-        job_id = bench.converted(
-            f"Take {number}.wav", roles=("midi", "sonified", "note_events"), pitch=40 + number
-        )
-        deliveries = bench.due()
-        start = threading.Barrier(len(deliveries))
+def test_deliveries_that_end_at_the_same_time_make_one_sidecar(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each must not take the other for the last: here both would look before either is done."""
+    job_id = bench.converted(roles=("midi", "sonified"))
+    deliveries, both_looked = bench.due(), threading.Barrier(2)
+    is_settled = bench.journal.part_is_settled
 
-        def handle(delivery: DeliveryRecord, start: threading.Barrier = start) -> None:
-            start.wait()
-            bench.desk.handle(delivery)
+    def look_and_wait_for_the_other(part_id: int) -> bool:
+        answer = is_settled(part_id)
+        with suppress(threading.BrokenBarrierError):
+            both_looked.wait(timeout=0.3)
+        return answer
 
-        threads = [threading.Thread(target=handle, args=(one,)) for one in deliveries]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert [kind for kind, _ in bench.states(job_id)].count("sidecar") == 1
-        bench.deliver_all()
+    monkeypatch.setattr(bench.journal, "part_is_settled", look_and_wait_for_the_other)
+    threads = [threading.Thread(target=bench.desk.handle, args=(one,)) for one in deliveries]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [kind for kind, _ in bench.states(job_id)] == ["artifact", "artifact", "sidecar"]
 
 
 def test_the_sidecar_can_be_turned_off(bench: Bench) -> None:
@@ -272,6 +275,23 @@ def test_the_musicians_own_file_stays(bench: Bench) -> None:
     assert (bench.project / "Loop_100bpm_midi.mid").read_bytes() == b"edited by hand"
     assert bench.one(job_id).final_path == bench.project / "Loop_100bpm_midi (2).mid"
     assert _sidecar(bench)["files"][0]["name"] == "Loop_100bpm_midi (2).mid"
+
+
+def test_a_name_that_is_taken_at_the_last_moment_is_left_alone(bench: Bench) -> None:
+    job_id = bench.converted()
+    taken = bench.project / "Loop_100bpm_midi.mid"
+    bench.project.mkdir()
+
+    def take(*_: object) -> None:
+        if bench.one(job_id).state is D.WRITING and not taken.exists():
+            taken.write_bytes(b"the DAW was faster")
+
+    bench.journal.listen(take)
+    bench.deliver_all()
+    assert taken.read_bytes() == b"the DAW was faster"
+    assert bench.files() == [SIDECAR, "Loop_100bpm_midi (2).mid", taken.name]
+    assert bench.one(job_id).final_path == bench.project / "Loop_100bpm_midi (2).mid"
+    assert bench.state(job_id) is JobState.DONE
 
 
 def test_identical_bytes_are_adopted_and_nothing_is_written(bench: Bench) -> None:

@@ -10,11 +10,11 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from support.audio_samples import phrase, write
 
 from bridge.errors import AudioError
 from bridge.media.audio_files import AudioInfo, probe, read_mono
 from bridge.media.audio_header import examine
+from support.audio_samples import phrase, write
 
 ROUNDS = int(os.environ.get("BRIDGE_FUZZ_ROUNDS", "60"))
 HEADER_BYTES = 120

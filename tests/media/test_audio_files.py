@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile as sf
-from support.audio_samples import RATE_HZ, phrase, plain_wav, write
 
 from bridge.errors import AudioError, Cancelled
 from bridge.media import audio_sources
 from bridge.media.audio_files import AudioInfo, probe, read_mono
+from support.audio_samples import RATE_HZ, phrase, plain_wav, write
 
 NEEDS_FFMPEG = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not on this machine")
 EXACT = [

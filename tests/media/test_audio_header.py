@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.audio_samples import phrase, plain_wav, write
 
 from bridge.media import audio_header
 from bridge.media.audio_header import AUDIO_SUFFIXES, examine, kind_of
+from support.audio_samples import phrase, plain_wav, write
 
 CONTAINERS = [
     ("WAV", "PCM_16"),
