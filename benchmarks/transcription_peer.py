@@ -37,7 +37,7 @@ from bridge.engine import synth
 from bridge.engine.models import ModelStore
 from bridge.engine.note_decoding import DecodingOptions
 from bridge.engine.notes import transcribe
-from bridge.media.midi_files import Note
+from bridge.media.notes import Note
 
 PEER = "basic-pitch==0.4.0"  # installed without its dependencies: they pin TensorFlow
 PEER_DEPENDENCIES = (

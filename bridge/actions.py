@@ -16,6 +16,7 @@ from bridge.errors import WrongUse
 from bridge.jobs.model import Fingerprint, JobRequest, Priority
 from bridge.jobs.records import JobRecord
 from bridge.jobs.views import Views
+from bridge.media.file_names import is_unicode
 from bridge.presets import PresetShelf, check_overrides
 
 DEFAULT_PRESET = "audio-to-midi"
@@ -38,6 +39,10 @@ class Bridge(Protocol):
 
     def project_folder_of(self, source: Path) -> Path:
         """Where results of this file go if nobody says otherwise."""
+        ...
+
+    def is_private(self, source: Path) -> bool:
+        """True when the file lies in a folder whose audio never leaves this machine."""
         ...
 
     def cancel(self, job_id: int) -> None: ...
@@ -93,6 +98,8 @@ def _convert_file(bridge: Bridge, arguments: Arguments) -> Result:
     if not path.is_file():
         raise WrongUse("there is no such file.", file=path, remedy="Check the path.")
     path = path.absolute()
+    if not is_unicode(str(path)):
+        raise WrongUse("its name is not written in Unicode.", remedy="Give the file another name.")
     preset = str(arguments.get("preset") or DEFAULT_PRESET)
     overrides = _overrides(arguments.get("set"))
     check_overrides(bridge.presets.get(preset), overrides)
@@ -105,7 +112,7 @@ def _convert_file(bridge: Bridge, arguments: Arguments) -> Result:
         project_folder=_path(to).absolute() if to else bridge.project_folder_of(path),
         trigger=str(arguments.get("trigger") or "hand"),
         priority=Priority.BATCH if _flag(arguments, "batch") else Priority.BY_HAND,
-        private=_flag(arguments, "private"),
+        private=_flag(arguments, "private") or bridge.is_private(path),
         overrides=overrides,
         closed_at=_mtime_s(fingerprint),
     )

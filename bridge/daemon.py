@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +21,7 @@ from bridge.converters.base import Converter, Ticket
 from bridge.converters.local import LocalConverter
 from bridge.delivery.desk import DeliveryDesk
 from bridge.engine.models import ModelStore
-from bridge.engine.worker import Worker, WorkerOptions
+from bridge.engine.worker import Worker, WorkerOptions, engine_log
 from bridge.errors import BridgeError
 from bridge.jobs.cache import Cache
 from bridge.jobs.conversion_steps import ConversionSteps
@@ -55,14 +56,25 @@ class _EngineChild:
 
 
 class BridgeCore:
-    """Owner of one BRIDGE_HOME: journal, engine, runner. Fulfils `actions.Bridge`."""
+    """Owner of one BRIDGE_HOME: journal, engine, runner. Fulfils `actions.Bridge`.
 
-    def __init__(self, home: Path, settings: Settings, *, clock: Clock | None = None) -> None:
+    `engine` is an engine process that was started ahead.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        engine: subprocess.Popen[bytes] | None = None,
+    ) -> None:
         self.home = home
         self.settings = settings
         self.clock = clock or SystemClock()
         self._stack = ExitStack()
         self._owner = Ownership(home)
+        self._engine = engine
 
     def start(self) -> None:
         """Raises HomeInUse when another bridge has this home, JournalError for a journal that is unusable."""
@@ -88,7 +100,7 @@ class BridgeCore:
         self.feed = EventFeed(self.journal, clock)
         self.presets = PresetShelf(home / "presets")
         self.models = ModelStore(home / "models")
-        self.worker = Worker("engine", _worker_options(home, settings))
+        self.worker = Worker("engine", _worker_options(home, settings), process=self._engine)
         self.local = LocalConverter(self.worker, self.models, home / "cache" / "engine")
         self.converters: Mapping[str, Converter] = {self.local.name: self.local}
         self.steps = ConversionSteps(
@@ -118,6 +130,9 @@ class BridgeCore:
             if folder.project_folder is not None and source.is_relative_to(folder.path):
                 return folder.project_folder
         return source.parent
+
+    def is_private(self, source: Path) -> bool:
+        return any(folder.private and source.is_relative_to(folder.path) for folder in self.folders())
 
     def cancel(self, job_id: int) -> None:
         for converter, ticket in self.journal.cancel_job(job_id):
@@ -205,5 +220,5 @@ def _worker_options(home: Path, settings: Settings) -> WorkerOptions:
         memory_mb=settings.engine.memory_mb,
         idle_exit_s=settings.engine.idle_exit_s,
         low_priority=settings.engine.low_priority,
-        log_file=home / "logs" / "engine.log",
+        log_file=engine_log(home),
     )

@@ -27,7 +27,8 @@ from bridge.cli.connection import DaemonConnection, daemon_at
 from bridge.engine.models import ModelStore
 from bridge.errors import BridgeError
 from bridge.home import home
-from bridge.media.midi_files import Note, smf_to_notes
+from bridge.media.midi_files import smf_to_notes
+from bridge.media.notes import Note
 
 RATE_HZ = 44_100
 WRITE_S = 2.0

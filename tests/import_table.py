@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     | {"media", "config", "conversions", "engine", "jobs.model", "supervisor", "logs"},
     "delivery": EVERYWHERE | {"media", "config", "presets", "jobs", "logs"},
     # what the musician touches
-    "actions": EVERYWHERE | {"config", "presets", "conversions", "jobs"},
+    "actions": EVERYWHERE | {"config", "presets", "conversions", "jobs", "media"},
     "server": EVERYWHERE | {"actions", "config", "presets", "conversions", "jobs", "logs", "owner"},
     "daemon": EVERYWHERE
     | {

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ class Desk:
 
     def project_folder_of(self, source: Path) -> Path:
         return source.parent / "project"
+
+    def is_private(self, source: Path) -> bool:
+        return source.parent.name == "private"
 
     def cancel(self, job_id: int) -> None:
         self.asked.append(("cancel", job_id))
@@ -111,6 +115,22 @@ def test_every_argument_reaches_the_request(
 def test_a_yes_or_no_may_come_as_text(desk: Desk, bounce: Path, value: object, private: bool) -> None:
     perform(desk, "convert_file", {"file": bounce, "private": value})
     assert desk.requests[0].private is private
+
+
+def test_a_private_folders_file_stays_private_also_by_hand(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    bounce = tmp_path / "private" / "loop.wav"
+    bounce.write_bytes(b"audio")
+    perform(desk, "convert_file", {"file": str(bounce), "private": False})
+    assert desk.requests[-1].private
+
+
+@pytest.mark.skipif(os.name != "posix" or sys.platform == "darwin", reason="only Linux has such names")
+def test_a_name_that_is_not_unicode_is_refused_in_words(desk: Desk, tmp_path: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/gr\xfc\xdfe.wav")
+    Path(path).write_bytes(b"audio")
+    with pytest.raises(WrongUse, match="Unicode"):
+        perform(desk, "convert_file", {"file": path})
 
 
 @pytest.mark.parametrize(

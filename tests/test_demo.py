@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bridge import demo
 from bridge.demo import matched, score
-from bridge.media.midi_files import Note, smf_to_notes
+from bridge.media.midi_files import smf_to_notes
+from bridge.media.notes import Note
 from support.commands import bridge
 
 

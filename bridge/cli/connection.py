@@ -10,6 +10,7 @@ import http.client
 import json
 import queue
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -203,14 +204,21 @@ def connect(home: Path) -> Iterator[Connection]:
     if daemon is not None:
         yield daemon
         return
-    from bridge import config, logs
-    from bridge.daemon import BridgeCore
+    from bridge.engine.worker import engine_log, spawn
 
-    settings = config.load(home)
-    core = BridgeCore(home, settings)
+    # It loads its libraries while we load ours.
+    engine = spawn(engine_log(home))
     try:
+        from bridge import config, logs
+        from bridge.daemon import BridgeCore
+
+        settings = config.load(home)
+        core = BridgeCore(home, settings, engine=engine)
         core.start()
-    except HomeInUse as error:
+    except BaseException as error:
+        _dismiss(engine)
+        if not isinstance(error, HomeInUse):
+            raise
         yield _late_daemon(home, error)
         return
     try:
@@ -219,6 +227,11 @@ def connect(home: Path) -> Iterator[Connection]:
         yield LocalConnection(core)
     finally:
         core.stop()
+
+
+def _dismiss(engine: subprocess.Popen[bytes]) -> None:
+    engine.kill()
+    engine.communicate()
 
 
 def _late_daemon(home: Path, error: HomeInUse) -> DaemonConnection:

@@ -7,7 +7,6 @@ itself, however long it takes. Nothing is ever overwritten.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,8 +40,6 @@ D = DeliveryState
 RETRY_AFTER_S = (2.0, 5.0, 10.0, 30.0, 60.0)
 """How long a delivery waits after its first, second … failure; the last one holds for all later ones."""
 
-Fields = dict[str, str]
-
 
 class DeliveryDesk:
     """Makes deliveries. `fingerprint` says what a converter's results depend on, for the provenance file."""
@@ -59,8 +56,6 @@ class DeliveryDesk:
         self._clock = clock
         self._settings_bpm = settings_bpm
         self._fingerprint = fingerprint
-        # A part's last delivery adds the provenance file: two at once must not each leave it to the other.
-        self._ending = threading.Lock()
 
     def handle(self, delivery: DeliveryRecord) -> None:
         """Takes one delivery as far as it goes. Raises StaleJobError when it was cancelled meanwhile."""
@@ -141,16 +136,15 @@ class DeliveryDesk:
         fields: dict[str, Any] = {"final_path": str(path), "note": note}
         if content is not None:
             fields |= {"sha256": content.sha256}
-        with self._ending:
-            self._journal.move_delivery(
-                delivery.id,
-                before,
-                D.DONE,
-                then=lambda: self._then(delivery),
-                size=stat.st_size,
-                mtime_ns=stat.st_mtime_ns,
-                **fields,
-            )
+        self._journal.move_delivery(
+            delivery.id,
+            before,
+            D.DONE,
+            then=lambda: self._then(delivery),
+            size=stat.st_size,
+            mtime_ns=stat.st_mtime_ns,
+            **fields,
+        )
 
     def _then(self, delivery: DeliveryRecord) -> list[PlannedDelivery]:
         """The provenance file, once everything else of the part lies where it belongs.

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from bridge.delivery.placing import Content
 from bridge.jobs.records import ArtifactRecord
-from bridge.media.midi_files import NOTES_MEDIA_TYPE, notes_from_json, notes_to_smf
+from bridge.media.midi_files import notes_to_smf
 from bridge.media.musical_context import MusicalContext
+from bridge.media.notes import NOTES_MEDIA_TYPE, notes_from_json
 
 
 @dataclass(frozen=True)

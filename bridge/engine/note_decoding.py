@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media.midi_files import Note
+from bridge.media.notes import Note
 
 FRAME_HOP = 256
 MODEL_RATE_HZ = 22_050

@@ -43,7 +43,7 @@ from bridge.engine.note_decoding import (
 from bridge.engine.version import ENGINE_VERSION
 from bridge.errors import WrongUse
 from bridge.media.audio_files import read_mono
-from bridge.media.midi_files import NOTES_MEDIA_TYPE, Note, notes_to_csv, notes_to_json
+from bridge.media.notes import NOTES_MEDIA_TYPE, Note, notes_to_csv, notes_to_json
 
 __all__ = ["ENGINE_VERSION", "Posteriors", "audio_to_midi", "posteriors", "transcribe", "warm"]
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media.midi_files import Note
+from bridge.media.notes import Note
 
 HARMONICS = 6
 ROLL_OFF = 1.8  # harmonic h sounds at h ** -ROLL_OFF

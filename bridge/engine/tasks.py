@@ -77,10 +77,15 @@ def _audio_to_midi(arguments: Mapping[str, Any], context: TaskContext) -> Any:
         )
 
 
+def load_ahead() -> None:
+    """Imports what is slow to import."""
+    from bridge.engine import notes  # noqa: F401  for later
+    from bridge.media import audio_files  # noqa: F401  the same
+
+
 def _warm(arguments: Mapping[str, Any], context: TaskContext) -> Any:  # noqa: ARG001  a task's shape
     """Loads what is slow to load, so that the next bounce finds it there."""
     from bridge.engine import notes
-    from bridge.media import audio_files  # noqa: F401  imported for later
 
     notes.warm(Path(arguments["models"]["basic-pitch"]))
 

@@ -31,6 +31,8 @@ Lane = Literal["quick", "main"]
 LANES: tuple[Lane, ...] = ("quick", "main")
 OUT_OF_MEMORY_EXIT = 70
 KILL_AFTER_S = 1.0
+_QUIET_LIBRARIES = {"PYTHONUNBUFFERED": "1", "ORT_LOGGING_LEVEL": "3"}
+MODULE = "bridge.engine.worker_process"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,38 @@ class WorkerOptions:
     idle_exit_s: float = 1800.0
     low_priority: bool = True
     log_file: Path | None = None
+
+
+OPTIONS_TOLD = ("threads", "memory_mb", "idle_exit_s", "low_priority")
+"""Options that the process is told in its first message."""
+
+
+def engine_log(home: Path) -> Path:
+    """Where the engine of this BRIDGE_HOME writes what its libraries have to say."""
+    return home / "logs" / "engine.log"
+
+
+def spawn(log_file: Path | None, module: str = MODULE) -> subprocess.Popen[bytes]:
+    """Starts an engine process, which loads while its `Worker` is still being made; it ends with its pipe."""
+    errors: Any = subprocess.DEVNULL
+    if log_file is not None:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        errors = log_file.open("ab")
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env={**os.environ, **_QUIET_LIBRARIES},
+            # On Windows a console window would jump into the musician's face.
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            # Ctrl-C in the terminal is for the daemon, which stops its workers in order.
+            start_new_session=os.name == "posix",
+        )
+    finally:
+        if log_file is not None:
+            errors.close()
 
 
 @dataclass(eq=False)
@@ -60,11 +94,18 @@ class Call:
 class Worker:
     """One engine process, started when there is work and started again when it has died.
 
+    `process` is one that `spawn` has started ahead.
+
     All methods may be called from any thread. Newest work first within a lane.
     """
 
     def __init__(
-        self, name: str, options: WorkerOptions, *, module: str = "bridge.engine.worker_process"
+        self,
+        name: str,
+        options: WorkerOptions,
+        *,
+        module: str = MODULE,
+        process: subprocess.Popen[bytes] | None = None,
     ) -> None:
         self.name = name
         self._options = options
@@ -77,6 +118,8 @@ class Worker:
         self._stopped = False
         self._crashed = False
         self._reader: threading.Thread | None = None
+        if process is not None:
+            self._adopt(process)
 
     # What others ask
 
@@ -153,37 +196,15 @@ class Worker:
                 )
 
     def _start_if_needed(self) -> None:
-        if self._process is not None:
-            return
-        options = self._options
-        command = [
-            sys.executable, "-m", self._module,
-            f"--threads={options.threads}",
-            f"--memory-mb={options.memory_mb}",
-            f"--idle-exit-s={options.idle_exit_s}",
-            f"--low-priority={int(options.low_priority)}",
-        ]  # fmt: skip
-        errors: Any = subprocess.DEVNULL
-        if options.log_file is not None:
-            options.log_file.parent.mkdir(parents=True, exist_ok=True)
-            errors = options.log_file.open("ab")
-        try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env={**os.environ, **_QUIET_LIBRARIES},
-                # On Windows a console window would jump into the musician's face.
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-                # Ctrl-C in the terminal is for the daemon, which stops its workers in order.
-                start_new_session=os.name == "posix",
-            )
-        finally:
-            if options.log_file is not None:
-                errors.close()
+        if self._process is None:
+            self._adopt(spawn(self._options.log_file, self._module))
+
+    def _adopt(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        options = {name: getattr(self._options, name) for name in OPTIONS_TOLD}
+        self._send({"options": options})
         self._reader = threading.Thread(
-            target=self._read, args=(self._process,), name=f"worker-{self.name}", daemon=True
+            target=self._read, args=(process,), name=f"worker-{self.name}", daemon=True
         )
         self._reader.start()
 
@@ -255,9 +276,6 @@ class Worker:
         with self._lock:
             if self._running[call.lane] is call and self._process is not None:
                 self._process.kill()
-
-
-_QUIET_LIBRARIES = {"PYTHONUNBUFFERED": "1", "ORT_LOGGING_LEVEL": "3"}
 
 
 def _succeed(call: Call, result: Any) -> None:

@@ -6,7 +6,6 @@ error, which is the engine's log: the pipe carries messages only.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -20,7 +19,7 @@ from typing import Any, BinaryIO
 
 import psutil
 
-from bridge.engine.tasks import TASKS, Task, TaskContext
+from bridge.engine.tasks import TASKS, Task, TaskContext, load_ahead
 from bridge.engine.worker import LANES, OUT_OF_MEMORY_EXIT
 from bridge.errors import BridgeError, Cancelled, WorkerError, WorkerOutOfMemory
 
@@ -110,7 +109,7 @@ def _watch(lanes: Mapping[str, LaneRunner], *, memory_mb: int, idle_exit_s: floa
     process = psutil.Process()
     while True:
         time.sleep(WATCH_EVERY_S if any(lane.busy for lane in lanes.values()) else 1.0)
-        if process.memory_info().rss > memory_mb * 2**20:
+        if memory_mb and process.memory_info().rss > memory_mb * 2**20:
             os._exit(OUT_OF_MEMORY_EXIT)
         idle_since = max(lane.last_work for lane in lanes.values())
         busy = any(lane.busy or not lane.calls.empty() for lane in lanes.values())
@@ -132,26 +131,18 @@ def _private_stdout() -> BinaryIO:
     return answers
 
 
-def main(tasks: Mapping[str, Task] = TASKS) -> None:
-    """Runs until the pipe closes. `tasks` is another table only where the worker itself is tested."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--memory-mb", type=int, default=1500)
-    parser.add_argument("--idle-exit-s", type=float, default=0.0)
-    parser.add_argument("--low-priority", type=int, default=1)
-    options = parser.parse_args()
+def main(tasks: Mapping[str, Task], load_ahead: Callable[[], None]) -> None:
+    """Runs until the pipe closes; `load_ahead` imports what is slow while the daemon may still start."""
     answers = Answers(_private_stdout())
-    if options.low_priority:
+    load_ahead()
+    options = json.loads(sys.stdin.buffer.readline() or b'{"options": {}}')["options"]
+    if options.get("low_priority"):
         _lower_priority()
-    lanes = {lane: LaneRunner(lane, answers, options.threads, tasks) for lane in LANES}
+    lanes = {lane: LaneRunner(lane, answers, options.get("threads", 1), tasks) for lane in LANES}
     for lane in lanes.values():
         lane.start()
-    threading.Thread(
-        target=_watch,
-        args=(lanes,),
-        kwargs={"memory_mb": options.memory_mb, "idle_exit_s": options.idle_exit_s},
-        daemon=True,
-    ).start()
+    limits = {name: options.get(name, 0) for name in ("memory_mb", "idle_exit_s")}
+    threading.Thread(target=_watch, args=(lanes,), kwargs=limits, daemon=True).start()
     for line in sys.stdin.buffer:
         message = json.loads(line)
         if "cancel" in message:
@@ -164,4 +155,4 @@ def main(tasks: Mapping[str, Task] = TASKS) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(TASKS, load_ahead)

@@ -1,4 +1,4 @@
-"""What a bounce's file name tells: so far its tempo. Standard library only."""
+"""What a bounce's file name tells: its tempo, and whether it can be written down. Standard library only."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ _PATTERNS = (
     re.compile(rf"(?<![\d.,]){_NUMBER}{_BETWEEN}bpm(?![^\W_])", re.IGNORECASE),
     re.compile(rf"(?<![^\W_])bpm{_BETWEEN}{_NUMBER}(?![^\W_])", re.IGNORECASE),
 )
+
+
+def is_unicode(name: str) -> bool:
+    """False for a name whose bytes are no UTF-8, as Linux lets them be: databases and MIDI cannot hold it."""
+    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def tempo_from_name(stem: str) -> float | None:

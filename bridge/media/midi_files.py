@@ -1,4 +1,4 @@
-"""Notes in seconds, and the MIDI files, CSV and JSON that they are written to and read from. Pure.
+"""Notes in seconds, and the MIDI files that they are written to and read from. Pure.
 
 Times are kept in seconds and become ticks only in the Standard MIDI File, whatever its tempo
 (The Complete MIDI 1.0 Detailed Specification, Standard MIDI Files 1.0).
@@ -7,35 +7,22 @@ Times are kept in seconds and become ticks only in the Standard MIDI File, whate
 from __future__ import annotations
 
 import io
-import math
 from bisect import bisect_right
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import mido
 
-NOTES_MEDIA_TYPE = "application/vnd.daw-bridge.notes+json"
-NOTES_VERSION = 1
+from bridge.media.notes import Note, check_duration, check_note, check_range, in_time
+
 PPQN = 960
 DEFAULT_TEMPO_US = 500_000
 LOWEST_BPM, HIGHEST_BPM = 4.0, 1000.0
 HIGHEST_PPQN = 0x7FFF  # the bit above it means SMPTE time
 # Four bytes of a variable-length quantity hold no more.
 LAST_TICK = 0x0FFFFFFF
-CSV_HEADER = "start_s,end_s,pitch,velocity,confidence"
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """One note: times in seconds, pitch 0..127, velocity 1..127, confidence 0..1."""
-
-    start_s: float
-    end_s: float
-    pitch: int
-    velocity: int
-    confidence: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,69 +33,6 @@ class _Placed:
     end: int
     pitch: int
     velocity: int
-
-
-def check_note(note: Note) -> None:
-    """Raises ValueError, with the range, for a note that cannot be."""
-    if not (math.isfinite(note.start_s) and note.start_s >= 0):
-        raise ValueError(f"start_s must be in range 0..., not {note.start_s}")
-    if not (math.isfinite(note.end_s) and note.end_s >= note.start_s):
-        raise ValueError(f"end_s must be in range start_s..., not {note.end_s} with start_s {note.start_s}")
-    _check_range("pitch", note.pitch, 0, 127)
-    _check_range("velocity", note.velocity, 1, 127)
-    _check_range("confidence", note.confidence, 0, 1)
-
-
-def _check_range(name: str, value: float, lowest: float, highest: float) -> None:
-    if not lowest <= value <= highest:
-        raise ValueError(f"{name} must be in range {lowest}..{highest}, not {value}")
-
-
-def notes_to_json(notes: Iterable[Note], *, duration_s: float, about: Mapping[str, Any]) -> dict[str, Any]:
-    """The raw artifact: notes in seconds, in order of time, with what is known of them in `about`.
-
-    Raises ValueError for notes or a duration that cannot be.
-    """
-    _check_duration(duration_s)
-    rows = []
-    for note in sorted(notes, key=_in_time):
-        check_note(note)
-        times = [float(note.start_s), float(note.end_s)]
-        rows.append([*times, int(note.pitch), int(note.velocity), float(note.confidence)])
-    return {"version": NOTES_VERSION, "duration_s": float(duration_s), "about": dict(about), "notes": rows}
-
-
-def notes_from_json(data: Mapping[str, Any]) -> tuple[list[Note], float, dict[str, Any]]:
-    """(notes, duration_s, about) of a raw artifact. Raises ValueError for anything else."""
-    try:
-        if data["version"] != NOTES_VERSION:
-            raise ValueError(f"notes of version {data['version']} cannot be read, only {NOTES_VERSION}")
-        notes = [Note(float(a), float(b), int(p), int(v), float(c)) for a, b, p, v, c in data["notes"]]
-        duration_s, about = float(data["duration_s"]), dict(data["about"])
-    except (KeyError, TypeError) as fault:
-        raise ValueError(f"this is no list of notes: {fault!r}") from fault
-    _check_duration(duration_s)
-    for note in notes:
-        check_note(note)
-    return notes, duration_s, about
-
-
-def _check_duration(duration_s: float) -> None:
-    if not (math.isfinite(duration_s) and duration_s >= 0):
-        raise ValueError(f"duration_s must be in range 0..., not {duration_s}")
-
-
-def _in_time(note: Note) -> tuple[float, int, float, int]:
-    return (note.start_s, note.pitch, note.end_s, note.velocity)
-
-
-def notes_to_csv(notes: Iterable[Note]) -> str:
-    """One line a note in order of time, microseconds kept, with a header line."""
-    lines = [
-        f"{note.start_s:.6f},{note.end_s:.6f},{note.pitch},{note.velocity},{note.confidence:.4f}"
-        for note in sorted(notes, key=_in_time)
-    ]
-    return "\n".join([CSV_HEADER, *lines, ""])
 
 
 def notes_to_smf(
@@ -126,11 +50,11 @@ def notes_to_smf(
     and never overlap on one pitch. The file ends at `duration_s`, or with the last note if that is later.
     Raises ValueError, with the range, for values that cannot be.
     """
-    _check_range("tempo_bpm", tempo_bpm, LOWEST_BPM, HIGHEST_BPM)
-    _check_range("channel", channel, 0, 15)
+    check_range("tempo_bpm", tempo_bpm, LOWEST_BPM, HIGHEST_BPM)
+    check_range("channel", channel, 0, 15)
     if program is not None:
-        _check_range("program", program, 0, 127)
-    _check_duration(duration_s or 0.0)
+        check_range("program", program, 0, 127)
+    check_duration(duration_s or 0.0)
     tempo_us = round(60_000_000 / tempo_bpm)
     placed = _placed(notes, tempo_us)
     end = max([_ticks(duration_s or 0.0, tempo_us), *(note.end for note in placed)])
@@ -145,13 +69,13 @@ def notes_to_smf(
 
 def _ticks(time_s: float, tempo_us: int) -> int:
     tick = round(time_s * 1_000_000 * PPQN / tempo_us)
-    _check_range("time in ticks", tick, 0, LAST_TICK)
+    check_range("time in ticks", tick, 0, LAST_TICK)
     return tick
 
 
 def _placed(notes: Iterable[Note], tempo_us: int) -> list[_Placed]:
     by_pitch: defaultdict[int, list[_Placed]] = defaultdict(list)
-    for note in sorted(notes, key=_in_time):
+    for note in sorted(notes, key=in_time):
         check_note(note)
         start = _ticks(note.start_s, tempo_us)
         end = max(start + 1, _ticks(note.end_s, tempo_us))
@@ -219,7 +143,7 @@ def smf_to_notes(data: bytes) -> list[Note]:
         raise ValueError("MIDI files in SMPTE time cannot be read")
     clock = _TempoMap(file.tracks, file.ticks_per_beat)
     notes = [note for track in file.tracks for note in _notes_of(track, clock)]
-    return sorted(notes, key=_in_time)
+    return sorted(notes, key=in_time)
 
 
 class _TempoMap:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import PurePath
 
 from bridge.media.audio_header import AUDIO_SUFFIXES
+from bridge.media.file_names import is_unicode
 
 # "." covers hidden files, AppleDouble twins ("._take.wav") and our own files in the making (".name.id.part").
 IGNORED_PREFIXES = (
@@ -36,15 +37,19 @@ IGNORED_FOLDERS = frozenset(
 
 
 def is_bounce_name(name: str) -> bool:
-    """Whether a file of this name may be a bounce."""
+    """Whether a file of this name may be a bounce. One that is not in Unicode is none: nobody can type it."""
     folded = name.casefold()
     # Called for each file of a scan: four times as fast as splitting the name.
-    return folded[folded.rfind(".") :] in BOUNCE_SUFFIXES and not folded.startswith(IGNORED_PREFIXES)
+    return (
+        folded[folded.rfind(".") :] in BOUNCE_SUFFIXES
+        and not folded.startswith(IGNORED_PREFIXES)
+        and is_unicode(name)
+    )
 
 
 def is_ignored_folder(name: str) -> bool:
     """Whether everything below a folder of this name is left alone."""
-    return name.startswith(".") or name.casefold() in IGNORED_FOLDERS
+    return name.startswith(".") or name.casefold() in IGNORED_FOLDERS or not is_unicode(name)
 
 
 def is_ignored_way(folder_names: Iterable[str]) -> bool:

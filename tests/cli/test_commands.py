@@ -14,7 +14,8 @@ import pytest
 
 from bridge import owner
 from bridge.engine import synth
-from bridge.media.midi_files import Note, smf_to_notes
+from bridge.media.midi_files import smf_to_notes
+from bridge.media.notes import Note
 from support.audio_samples import RATE_HZ, write
 from support.bridge_process import BridgeProcess
 from support.commands import bridge

@@ -19,7 +19,7 @@ from bridge.jobs import plan
 from bridge.jobs.model import ConversionState, DeliveryState, Fingerprint, JobState
 from bridge.jobs.records import DeliveryRecord
 from bridge.jobs.store import Journal
-from bridge.media.midi_files import NOTES_MEDIA_TYPE, Note, notes_to_json
+from bridge.media.notes import NOTES_MEDIA_TYPE, Note, notes_to_json
 from bridge.presets import Preset
 from bridge.testing import ManualClock
 from support.journals import planned, request_of, source_of

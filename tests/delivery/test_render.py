@@ -10,8 +10,8 @@ import pytest
 
 from bridge.delivery.render import file_name, render
 from bridge.jobs.records import ArtifactRecord
-from bridge.media.midi_files import NOTES_MEDIA_TYPE, Note, notes_to_json
 from bridge.media.musical_context import MusicalContext
+from bridge.media.notes import NOTES_MEDIA_TYPE, Note, notes_to_json
 
 NOTES = [Note(0.5, 1.0, 60, 100, 0.9), Note(1.0, 1.5, 64, 90, 0.8)]
 

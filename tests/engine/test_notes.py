@@ -21,7 +21,7 @@ from bridge.engine import synth
 from bridge.engine.models import ModelStore
 from bridge.engine.note_decoding import FRAME_S, DecodingOptions, decode, pack
 from bridge.errors import AudioError, Cancelled, WrongUse
-from bridge.media.midi_files import NOTES_MEDIA_TYPE, Note
+from bridge.media.notes import NOTES_MEDIA_TYPE, Note
 
 Samples = NDArray[np.float32]
 RATE_HZ = 22_050

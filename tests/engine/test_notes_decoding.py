@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bridge.engine import note_decoding
 from bridge.engine.note_decoding import FRAME_S, DecodingOptions, decode, pack
-from bridge.media.midi_files import Note
+from bridge.media.notes import Note
 
 Activations = NDArray[np.float32]
 PLAIN = DecodingOptions(remove_ghosts=False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bridge.engine import synth
-from bridge.media.midi_files import Note
+from bridge.media.notes import Note
 
 RATE_HZ = 44_100
 

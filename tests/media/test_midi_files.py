@@ -11,16 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.media.midi_files import (
-    CSV_HEADER,
-    PPQN,
-    Note,
-    notes_from_json,
-    notes_to_csv,
-    notes_to_json,
-    notes_to_smf,
-    smf_to_notes,
-)
+from bridge.media.midi_files import PPQN, notes_to_smf, smf_to_notes
+from bridge.media.notes import CSV_HEADER, Note, notes_from_json, notes_to_csv, notes_to_json
 
 TEMPI = st.floats(20, 400, allow_nan=False)
 

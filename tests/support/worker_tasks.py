@@ -87,5 +87,6 @@ if __name__ == "__main__":
             "stumble": _stumble,
             "no_memory": _no_memory,
             "chatty": _chatty,
-        }
+        },
+        load_ahead=lambda: None,
     )

@@ -116,3 +116,8 @@ def test_ten_thousand_files_are_scanned_quickly(tmp_path: Path) -> None:
         assert len(scan(str(tmp_path), recursive=True).files) == 10_000
         times_s.append(time.process_time() - began_s)
     assert min(times_s) < 0.1
+
+
+@pytest.mark.parametrize(("name", "expected"), [("Übung 🎹.wav", True), ("gr\udcfc\udcdfe.wav", False)])
+def test_only_names_that_can_be_written_down_are_bounces(name: str, expected: bool) -> None:
+    assert is_bounce_name(name) is expected
