@@ -154,6 +154,7 @@ class Worker:
                 timer = threading.Timer(KILL_AFTER_S, self._kill_if_running, (call,))
                 timer.daemon = True
                 timer.start()
+                call.future.add_done_callback(lambda _: timer.cancel())
 
     def crashed(self) -> bool:
         """True when the process ended by accident and has not been started again."""

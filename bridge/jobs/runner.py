@@ -51,6 +51,8 @@ class Runner:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._busy: set[tuple[str, int]] = set()
+        self._starting: dict[int, str] = {}
+        """Queued conversions that are being submitted, with their converter: they take a place already."""
         self._changed: set[Ticket] = set()
         self._pool = ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="runner")
         self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
@@ -100,19 +102,25 @@ class Runner:
         for conversion in self._journal.due_conversions(now, POOL_SIZE * 4, states=ACTIVE):
             self._dispatch("conversion", conversion.id, partial(self._steps.advance, conversion))
         for conversion in self._startable(now):
+            with self._lock:
+                self._starting[conversion.id] = conversion.converter
             self._dispatch("conversion", conversion.id, partial(self._steps.advance, conversion))
         for delivery in self._journal.due_deliveries(now, DELIVERIES_AT_ONCE):
             self._dispatch("delivery", delivery.id, partial(self._deliver, delivery))
 
     def _startable(self, now: float) -> Iterable[ConversionRecord]:
-        """Queued conversions for which their converter has a place free."""
+        """Queued conversions for which their converter has a place free, and those that have no converter."""
+        with self._lock:
+            starting = dict(self._starting)
+        # Asked after that: a row that has started meanwhile has its new state in the journal by now.
         taken = self._journal.in_flight()
-        queued = self._journal.due_conversions(now, POOL_SIZE, states=(C.QUEUED,))
-        for conversion in queued:
-            converter = self._converters.get(conversion.converter)
-            if converter is None or taken.get(conversion.converter, 0) < converter.parallel:
-                taken[conversion.converter] = taken.get(conversion.converter, 0) + 1
-                yield conversion
+        for name, converter in self._converters.items():
+            begun = {row_id for row_id, of in starting.items() if of == name}
+            free = converter.parallel - len(taken.get(name, set()) | begun)
+            if free > 0:
+                queued = self._journal.queued_conversions(now, name, free + len(begun))
+                yield from [row for row in queued if row.id not in begun][:free]
+        yield from self._journal.queued_without_converter(now, self._converters, POOL_SIZE)
 
     def _until_next(self) -> float:
         retry_at = self._journal.next_retry_at()
@@ -141,4 +149,6 @@ class Runner:
         finally:
             with self._lock:
                 self._busy.discard(key)
+                if key[0] == "conversion":
+                    self._starting.pop(key[1], None)
             self._wake.set()

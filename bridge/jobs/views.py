@@ -104,6 +104,32 @@ class Views:
         )
         return list(map(ConversionRecord.from_row, rows))
 
+    def queued_conversions(self, now: float, converter: str, limit: int) -> list[ConversionRecord]:
+        """Queued conversions for `converter` whose time has come, first those of the highest rank."""
+        rows = self._all(
+            f"SELECT * FROM conversions WHERE {_OPEN_CONVERSION} AND state = 'queued' AND converter = ?"
+            " AND (retry_at IS NULL OR retry_at <= ?) ORDER BY rank DESC, id LIMIT ?",
+            converter,
+            now,
+            limit,
+        )
+        return list(map(ConversionRecord.from_row, rows))
+
+    def queued_without_converter(
+        self, now: float, converters: Iterable[str], limit: int
+    ) -> list[ConversionRecord]:
+        """Queued conversions for a converter that is none of `converters`."""
+        known = tuple(converters)
+        rows = self._all(
+            f"SELECT * FROM conversions WHERE {_OPEN_CONVERSION} AND state = 'queued'"
+            f" AND converter NOT IN ({', '.join('?' for _ in known)})"
+            " AND (retry_at IS NULL OR retry_at <= ?) LIMIT ?",
+            *known,
+            now,
+            limit,
+        )
+        return list(map(ConversionRecord.from_row, rows))
+
     def conversions_of_tickets(self, tickets: Iterable[str]) -> list[ConversionRecord]:
         """The running conversions that hold one of these tickets."""
         wanted = tuple(tickets)
@@ -136,13 +162,16 @@ class Views:
         )
         return row["at"] if row else None
 
-    def in_flight(self) -> dict[str, int]:
-        """For each converter: how many conversions it has accepted and not finished."""
+    def in_flight(self) -> dict[str, set[int]]:
+        """For each converter: the conversions that it has, or is being given."""
         rows = self._all(
-            f"SELECT converter, count(*) AS n FROM conversions WHERE {_OPEN_CONVERSION}"
-            " AND state IN ('submitting', 'running', 'fetching') GROUP BY converter"
+            f"SELECT converter, id FROM conversions WHERE {_OPEN_CONVERSION}"
+            " AND state IN ('submitting', 'running', 'fetching')"
         )
-        return {row["converter"]: row["n"] for row in rows}
+        found: dict[str, set[int]] = {}
+        for row in rows:
+            found.setdefault(row["converter"], set()).add(row["id"])
+        return found
 
     def part_is_settled(self, part_id: int) -> bool:
         """True when no conversion and no delivery of this part is open."""

@@ -152,6 +152,7 @@ def test_cancelling_what_is_over_or_unknown_does_nothing(
     trial.converter.cancel(ticket)
 
 
+@pytest.mark.slow
 def test_a_cancelled_ticket_never_comes_to_an_end_well(
     request_for: Callable[..., ConversionRequest], tmp_path: Path, models_folder: Path
 ) -> None:

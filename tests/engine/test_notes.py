@@ -236,6 +236,7 @@ def test_only_the_notes_without_wishes(task: Task, loop: Path, tmp_path: Path) -
     assert sorted(path.name for path in tmp_path.iterdir()) == ["loop.wav", "notes.json"]
 
 
+@pytest.mark.slow
 def test_cancelling_stops_between_windows(task: Task, loop: Path, tmp_path: Path) -> None:
     everything = Listener()
     task(loop, everything)

@@ -113,6 +113,7 @@ def test_a_cooperative_cancel_leaves_the_process_alive(make_worker: MakeWorker) 
     assert worker.call("echo", {"say": 1}).future.result(WAIT_S)["pid"] == pid
 
 
+@pytest.mark.slow
 def test_work_that_does_not_listen_is_killed_and_the_next_call_gets_a_new_process(
     make_worker: MakeWorker,
 ) -> None:
@@ -143,6 +144,7 @@ def test_a_crash_shows_until_the_next_start(make_worker: MakeWorker) -> None:
     assert not worker.crashed()
 
 
+@pytest.mark.slow
 def test_memory_beyond_the_cap_ends_the_work_in_plain_words(make_worker: MakeWorker) -> None:
     worker = make_worker(memory_mb=96)
     with pytest.raises(WorkerOutOfMemory, match="more than 96 MB"):
@@ -155,6 +157,7 @@ def test_a_memory_error_is_told_as_such(make_worker: MakeWorker) -> None:
         make_worker().call("no_memory", {}).future.result(WAIT_S)
 
 
+@pytest.mark.slow
 def test_an_idle_process_leaves_and_that_is_no_crash(make_worker: MakeWorker) -> None:
     worker = make_worker(idle_exit_s=0.1)
     pid = worker.call("echo", {"say": 1}).future.result(WAIT_S)["pid"]
@@ -200,6 +203,7 @@ def test_stop_ends_everything_at_once(make_worker: MakeWorker) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 is a POSIX signal")
+@pytest.mark.slow
 def test_the_process_does_not_outlive_a_killed_parent(make_worker: MakeWorker, tmp_path: Path) -> None:
     # The parent is a process of its own: it starts a busy worker, tells the pid, and is killed.
     parent = subprocess.Popen(
@@ -223,6 +227,7 @@ def test_it_runs_at_low_priority(make_worker: MakeWorker) -> None:
     assert psutil.Process(pid).nice() == expected
 
 
+@pytest.mark.slow
 def test_a_thousand_small_calls_all_come_back(make_worker: MakeWorker) -> None:
     worker = make_worker()
     began = time.monotonic()

@@ -16,6 +16,8 @@ from bridge.media.audio_files import AudioInfo, probe, read_mono
 from bridge.media.audio_header import examine
 from support.audio_samples import phrase, write
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = int(os.environ.get("BRIDGE_FUZZ_ROUNDS", "60"))
 HEADER_BYTES = 120
 LONGEST_S = 5.0

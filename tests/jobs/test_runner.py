@@ -264,7 +264,7 @@ def test_a_converter_gets_no_more_than_it_takes_at_once(make_works: MakeWorks, t
     local.parallel = 2
     works = make_works(local)
     jobs = [add_job(works.journal, tmp_path / f"{n}.wav", samples=str(n)) for n in range(8)]
-    eventually(lambda: works.journal.in_flight().get("local") == 2, what="two in flight")
+    eventually(lambda: len(works.journal.in_flight().get("local", ())) == 2, what="two in flight")
     works.runner._tick()
     assert len(local.submitted) == 2
     local.release()
@@ -273,6 +273,20 @@ def test_a_converter_gets_no_more_than_it_takes_at_once(make_works: MakeWorks, t
     assert len(local.submitted) == 8
 
 
+def test_a_converter_that_is_full_keeps_no_other_waiting(make_works: MakeWorks, tmp_path: Path) -> None:
+    paid, local = FakeConverter("musicgpt", hold=True), FakeConverter("local")
+    paid.parallel = 1
+    works = make_works(paid, local)
+    for number in range(20):
+        add_job(
+            works.journal, tmp_path / f"{number}.wav", samples=str(number), conversions=(planned("musicgpt"),)
+        )
+    mine = add_job(works.journal, tmp_path / "mine.wav", priority=0)
+    _conversion_in(works, mine, C.DONE)
+    assert len(paid.submitted) == 1
+
+
+@pytest.mark.slow
 def test_a_stumbling_delivery_is_tried_again_and_stops_nothing(make_works: MakeWorks, tmp_path: Path) -> None:
     works = make_works(FakeConverter("local"), start=False)
     attempts: list[int] = []

@@ -160,7 +160,7 @@ def test_what_should_differ_next_time_may_be_in_flight_twice(journal: Journal, t
     add_job(journal, tmp_path / "b.wav")
     for row in journal.due_conversions(1e12, 9, states=[C.QUEUED]):
         journal.move_conversion(row.id, C.QUEUED, C.SUBMITTING, cache_key="same", deterministic=0)
-    assert journal.in_flight() == {"local": 2}
+    assert {name: len(rows) for name, rows in journal.in_flight().items()} == {"local": 2}
 
 
 def test_the_newest_goes_first_and_by_hand_before_a_batch(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from bridge.triggers.folder import POLLING, STOPPED, WAITING, WATCHING, FolderTr
 from support.trigger_bench import PATIENT, QUICK, SETTLE_S, Bench, Diary, until, wav
 
 # watchdog's own, where a folder is made and filled while it is being listed (see bridge/triggers/watch.py).
-pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")]
 
 LONG_AGO = (1_000_000_000, 1_000_000_000)
 
