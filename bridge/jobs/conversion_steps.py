@@ -76,7 +76,11 @@ class ConversionSteps:
             going_on = step(current) if step else False
 
     def take_up_after_restart(self) -> None:
-        """Rows that were being submitted when the last life ended: nobody knows what became of them."""
+        """Goes on where the last life ended: tickets are asked for at once, whatever was agreed on before.
+
+        What was being submitted: nobody knows what became of it.
+        """
+        self._journal.ask_all_tickets_now()
         for conversion in self._journal.due_conversions(float("inf"), 1_000_000, states=(C.SUBMITTING,)):
             self._nobody_knows(conversion)
 

@@ -169,6 +169,11 @@ class Journal(Rows):
                 self._wake_same(db, row["cache_key"])
             self._refresh_job(db, row["job_id"], error=error)
 
+    def ask_all_tickets_now(self) -> None:
+        """No running conversion waits for its next poll any longer."""
+        with self._transaction() as db:
+            db.execute("UPDATE conversions SET retry_at = NULL WHERE state = 'running'")
+
     def postpone_conversion(self, conversion_id: int, cache_key: str | None, retry_at: float) -> None:
         """A queued or running conversion is looked at again at `retry_at` (wall clock)."""
         with self._transaction() as db:

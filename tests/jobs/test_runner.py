@@ -224,8 +224,6 @@ def test_after_a_restart_tickets_go_on_being_asked(make_works: MakeWorks, tmp_pa
     works.stop()
     paid.release()
     again = make_works(paid)
-    again.clock.advance(60)
-    again.runner.wake()
     _conversion_in(again, job, C.DONE)
     assert len(paid.submitted) == 1
 
@@ -239,8 +237,6 @@ def test_a_local_ticket_that_is_lost_is_begun_again(make_works: MakeWorks, tmp_p
     local.forget()
     local.release()
     again = make_works(local)
-    again.clock.advance(60)
-    again.runner.wake()
     _conversion_in(again, job, C.DONE)
     assert len(local.submitted) == 2
 
