@@ -39,21 +39,31 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     try:
         if read_only:
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
-            connection.execute("PRAGMA schema_version")  # opening alone does not look into the file
         else:
             connection = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            schema.migrate(connection)
+        try:
+            _prepare(connection, read_only=read_only)
+        except BaseException:
+            connection.close()
+            raise
     except sqlite3.Error as error:
         raise JournalError(
             f"the journal cannot be opened: {error}.",
             file=path,
             remedy="Is the disk full or read-only? If neither, move the file away: a new one is begun.",
         ) from error
-    connection.row_factory = sqlite3.Row
     return connection
+
+
+def _prepare(connection: sqlite3.Connection, *, read_only: bool) -> None:
+    connection.row_factory = sqlite3.Row
+    if read_only:
+        connection.execute("PRAGMA schema_version")  # opening alone does not look into the file
+        return
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    schema.migrate(connection)
 
 
 class Journal(Rows):
