@@ -81,9 +81,7 @@ class BridgeCore:
         with ExitStack() as stack:
             self._owner.take()
             stack.callback(self._owner.release)
-            self._make()
-            stack.callback(self.journal.close)
-            stack.callback(self.worker.stop)
+            self._make(stack)
             self.runner.start()
             stack.callback(self.runner.stop)
             self.intake.start()
@@ -94,13 +92,15 @@ class BridgeCore:
         """Ends everything in reverse order. What was under way goes on at the next start."""
         self._stack.close()
 
-    def _make(self) -> None:
+    def _make(self, stack: ExitStack) -> None:
         home, settings, clock = self.home, self.settings, self.clock
         self.journal = Journal(home / JOURNAL_NAME, clock=clock)
+        stack.callback(self.journal.close)
         self.feed = EventFeed(self.journal, clock)
         self.presets = PresetShelf(home / "presets")
         self.models = ModelStore(home / "models")
         self.worker = Worker("engine", _worker_options(home, settings), process=self._engine)
+        stack.callback(self.worker.stop)
         self.local = LocalConverter(self.worker, self.models, home / "cache" / "engine")
         self.converters: Mapping[str, Converter] = {self.local.name: self.local}
         self.steps = ConversionSteps(

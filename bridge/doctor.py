@@ -116,7 +116,7 @@ def _folder(folder: WatchedFolder, *, is_default: bool) -> Check:
     if not path.is_dir():
         if is_default:
             return Check(name, "ok", f"{path}: made at the first start")
-        return Check(name, "warn", f"{path} is not there", "Plug the drive in or make the folder.")
+        return Check(name, "warn", f"{path} is not there", "Make the folder, or plug its drive in.")
     try:
         with os.scandir(path) as entries:
             next(entries, None)
@@ -172,7 +172,7 @@ def _engine(home: Path) -> Iterator[Check]:
     try:
         model = ModelStore(home / "models").path("basic-pitch")
     except ModelError:
-        yield Check("engine", "warn", "not tried: its model is missing", "bridge models pull")
+        yield Check("engine", "warn", "not tried: its model is missing", "Run: bridge models pull")
         return
     worker = Worker("doctor", WorkerOptions(memory_mb=_settings(home).engine.memory_mb))
     try:

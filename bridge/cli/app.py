@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperArgument, TyperCommand
 
 from bridge.cli import output
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, WrongUse
 
 UNEXPECTED_EXIT = 1
 
@@ -25,9 +27,35 @@ app = typer.Typer(
 models = typer.Typer(help="What the engine needs: list, pull, verify.", rich_markup_mode=None)
 app.add_typer(models, name="models")
 
+
+class _PlainCommand(TyperCommand):
+    """Its help names arguments in our words alone, without Python's types (`FILE <list[Path]>`)."""
+
+    def get_help(self, ctx: Any) -> str:
+        for parameter in self.params:
+            if isinstance(parameter, TyperArgument):
+                vars(parameter)["display_type_rich"] = lambda ctx: ""  # noqa: ARG005  the method's shape
+        return super().get_help(ctx)
+
+
+_command = partial(app.command, cls=_PlainCommand)
+_models_command = partial(models.command, cls=_PlainCommand)
 AsJson = Annotated[bool, typer.Option("--json", help="Data for programs, on stdout.")]
-JobNumber = Annotated[int | None, typer.Argument(metavar="[JOB]", help="Its number; else the latest.")]
-Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which; else all.")]
+
+
+def _job_number(text: str) -> int:
+    """A job's number, in our own words where it is none."""
+    try:
+        return int(text)
+    except ValueError:
+        remedy = "`bridge history` lists them."
+        raise WrongUse(f"a job is named by its number, not by '{text}'.", remedy=remedy) from None
+
+
+JobNumber = Annotated[
+    int | None, typer.Argument(metavar="JOB", parser=_job_number, help="Its number; else the latest.")
+]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Which; else all.")]
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -66,18 +94,18 @@ def _bridge(
     pass
 
 
-@app.command(name="run")
+@_command(name="run")
 def _run() -> None:
-    """Watch the folders and convert what is bounced into them, until Ctrl-C."""
+    """Convert what is bounced into the watched folders; Ctrl-C stops."""
     from bridge.cli import running
 
     raise typer.Exit(running.run())
 
 
-@app.command()
+@_command()
 def convert(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Audio files, or folders of them.")],
-    preset: Annotated[str | None, typer.Option(help="`bridge presets` lists them.")] = None,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Audio files, or folders of them.")],
+    preset: Annotated[str | None, typer.Option(metavar="NAME", help="`bridge presets` lists them.")] = None,
     to: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where results go.")] = None,
     settings: Annotated[
         list[str] | None,
@@ -92,7 +120,7 @@ def convert(
     raise typer.Exit(converting.convert(files, preset=preset, to=to, settings=settings or [], as_json=json))
 
 
-@app.command()
+@_command()
 def status(*, json: AsJson = False) -> None:
     """Is the bridge running, what does it watch, what is it doing?"""
     from bridge.cli import reading
@@ -100,11 +128,13 @@ def status(*, json: AsJson = False) -> None:
     raise typer.Exit(reading.status(as_json=json))
 
 
-@app.command()
+@_command()
 def history(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 20,
-    state: Annotated[str | None, typer.Option(help="Only jobs in this state.")] = None,
-    before: Annotated[int | None, typer.Option(help="Only jobs below this number.")] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="NUMBER", min=1, max=10_000, help="How many.")
+    ] = 20,
+    state: Annotated[str | None, typer.Option(metavar="STATE", help="Only jobs in this state.")] = None,
+    before: Annotated[int | None, typer.Option(metavar="JOB", help="Only jobs below this number.")] = None,
     *,
     json: AsJson = False,
 ) -> None:
@@ -114,9 +144,11 @@ def history(
     raise typer.Exit(reading.history(limit=limit, state=state, before=before, as_json=json))
 
 
-@app.command()
+@_command()
 def show(
-    job: Annotated[int, typer.Argument(metavar="JOB", help="The job's number.")], *, json: AsJson = False
+    job: Annotated[int, typer.Argument(metavar="JOB", parser=_job_number, help="The job's number.")],
+    *,
+    json: AsJson = False,
 ) -> None:
     """Everything about one job."""
     from bridge.cli import reading
@@ -124,7 +156,7 @@ def show(
     raise typer.Exit(reading.show(job, as_json=json))
 
 
-@app.command()
+@_command()
 def retry(job: JobNumber = None, *, json: AsJson = False) -> None:
     """Try a failed, waiting or cancelled job again, and wait for it."""
     from bridge.cli import convert as converting
@@ -132,7 +164,7 @@ def retry(job: JobNumber = None, *, json: AsJson = False) -> None:
     raise typer.Exit(converting.retry(job, as_json=json))
 
 
-@app.command()
+@_command()
 def cancel(job: JobNumber = None, *, json: AsJson = False) -> None:
     """Cancel a job."""
     from bridge.cli import tending
@@ -140,10 +172,17 @@ def cancel(job: JobNumber = None, *, json: AsJson = False) -> None:
     raise typer.Exit(tending.cancel(job, as_json=json))
 
 
-@app.command()
+@_command()
 def trigger(
-    action: Annotated[str, typer.Argument(metavar="ACTION", help="For example convert-latest.")],
-    arguments: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")] = None,
+    action: Annotated[
+        str,
+        typer.Argument(
+            metavar="ACTION", help="convert-latest, convert-file, cancel, retry, redeliver or rescan."
+        ),
+    ],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Its arguments, for example job=7.")
+    ] = None,
     *,
     json: AsJson = False,
 ) -> None:
@@ -153,7 +192,7 @@ def trigger(
     raise typer.Exit(tending.trigger(action, arguments or [], as_json=json))
 
 
-@app.command()
+@_command()
 def presets(*, json: AsJson = False) -> None:
     """The presets, and what is wrong with those that cannot be used."""
     from bridge.cli import keeping
@@ -167,7 +206,7 @@ def _models(context: typer.Context, *, json: AsJson = False) -> None:
         models_list(json=json)
 
 
-@models.command("list")
+@_models_command("list")
 def models_list(*, json: AsJson = False) -> None:
     """The models: state, size, licence, what they enable."""
     from bridge.cli import keeping
@@ -175,7 +214,7 @@ def models_list(*, json: AsJson = False) -> None:
     raise typer.Exit(keeping.models_list(as_json=json))
 
 
-@models.command("pull")
+@_models_command("pull")
 def models_pull(names: Names = None, *, json: AsJson = False) -> None:
     """Fetch what is missing."""
     from bridge.cli import keeping
@@ -183,7 +222,7 @@ def models_pull(names: Names = None, *, json: AsJson = False) -> None:
     raise typer.Exit(keeping.models_pull(names or [], as_json=json))
 
 
-@models.command("verify")
+@_models_command("verify")
 def models_verify(names: Names = None, *, json: AsJson = False) -> None:
     """Read the files again and compare them with what was promised."""
     from bridge.cli import keeping
@@ -191,7 +230,7 @@ def models_verify(names: Names = None, *, json: AsJson = False) -> None:
     raise typer.Exit(keeping.models_verify(names or [], as_json=json))
 
 
-@app.command()
+@_command()
 def init() -> None:
     """Write a commented config.toml."""
     from bridge.cli import keeping
@@ -199,7 +238,7 @@ def init() -> None:
     raise typer.Exit(keeping.init())
 
 
-@app.command()
+@_command()
 def doctor(*, json: AsJson = False) -> None:
     """Check everything that the bridge needs, each with its remedy."""
     from bridge.cli import keeping
@@ -207,9 +246,9 @@ def doctor(*, json: AsJson = False) -> None:
     raise typer.Exit(keeping.doctor(as_json=json))
 
 
-@app.command()
+@_command()
 def demo(*, json: AsJson = False) -> None:
-    """Bounce a loop as a DAW would, and compare the MIDI with what was played."""
+    """Bounce a loop as a DAW would; compare MIDI and loop."""
     from bridge import demo as showing
 
     raise typer.Exit(showing.demo(as_json=json))

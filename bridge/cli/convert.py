@@ -50,13 +50,11 @@ def retry(job: int | None, *, as_json: bool) -> int:
         return _tell(outcomes, connection, as_json=as_json)
 
 
-def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
+def pairs(texts: Sequence[str], option: str, *, example: str = "--set lowest_note=40") -> dict[str, str]:
     """`key=value` texts as a dictionary. Raises WrongUse for what is none."""
     faulty = [text for text in texts if not text.partition("=")[0] or "=" not in text]
     if faulty:
-        raise WrongUse(
-            f"{option} takes key=value, not {faulty[0]!r}.", remedy=f"For example: {option} lowest_note=40"
-        )
+        raise WrongUse(f"{option} takes key=value, not '{faulty[0]}'.", remedy=f"For example: {example}")
     return {key: value for key, _, value in (text.partition("=") for text in texts)}
 
 

@@ -84,14 +84,30 @@ def one_line(detail: Detail) -> str:
         if seconds is not None and detail["trigger"] == "folder":
             facts.append(f"{seconds:.1f} s")
         return f"{name} → {names}" + (f"  {', '.join(facts)}" if facts else "")
-    why = "; ".join(" ".join(filter(None, (one.message, one.remedy))) for one in errors_of(detail))
+    why = "; ".join(map(why_and_remedy, errors_of(detail)))
     return f"{name}: {WORDS.get(detail['state'], detail['state'])}" + (f": {why}" if why else "")
+
+
+def one_part_each(detail: Detail) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """`one_line` for each part of a job that is done, each with a key that changes when it is delivered anew.
+
+    Stems come in one after the other, and each is told when it is there, not all of them again.
+    """
+    for part in detail["parts"]:
+        own = [one for one in detail["deliveries"] if one["part_id"] == part["id"]]
+        line = one_line({**detail, "parts": [part], "deliveries": own})
+        yield (part["id"], *((one["id"], one["ended_at"]) for one in own)), line
+
+
+def why_and_remedy(error: BridgeError) -> str:
+    """What happened and what to do, without the file: for a line that has named it."""
+    return str(BridgeError(error.message, remedy=error.remedy))
 
 
 WORDS = {
     "queued": "in the queue",
     "running": "at work",
-    "waiting": "waits",
+    "waiting": "waiting",
     "needs_you": "needs you",
     "done": "done",
     "failed": "failed",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bridge.cli import output
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, WrongUse
 from bridge.home import home
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def init() -> int:
 
     path = config.write_template(home())
     output.say(f"Written: {path}")
-    output.say("Put your DAW's export folder into it, then start: bridge run")
+    output.say("Name your DAW's export folder in it, then start: bridge run")
     return 0
 
 
@@ -71,7 +71,7 @@ def models_list(*, as_json: bool) -> int:
 
 def models_pull(names: Sequence[str], *, as_json: bool) -> int:
     store = _store()
-    for name in names or [state.model.name for state in store.states()]:
+    for name in _known(names, store):
         store.pull(name, report=output.note if as_json else output.say)
     if as_json:
         output.say_json([_model_data(state) for state in store.states()])
@@ -81,7 +81,7 @@ def models_pull(names: Sequence[str], *, as_json: bool) -> int:
 def models_verify(names: Sequence[str], *, as_json: bool) -> int:
     store = _store()
     faults: dict[str, BridgeError] = {}
-    for name in names or [state.model.name for state in store.states()]:
+    for name in _known(names, store):
         try:
             path = store.verify(name)
         except BridgeError as error:
@@ -94,6 +94,17 @@ def models_verify(names: Sequence[str], *, as_json: bool) -> int:
     for fault in faults.values():
         output.tell_error(fault)
     return 1 if faults else 0
+
+
+def _known(names: Sequence[str], store: ModelStore) -> list[str]:
+    """The models that are meant, all of them if none is named. Raises WrongUse for a name that is none."""
+    from bridge.toml_faults import did_you_mean
+
+    there = [state.model.name for state in store.states()]
+    for name in names:
+        if name not in there:
+            raise WrongUse(f"there is no model '{name}'.", remedy=did_you_mean(name, there))
+    return list(names) or there
 
 
 def _store() -> ModelStore:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Any
 
 from bridge.cli import describe, output
 from bridge.cli.connection import DaemonConnection
-from bridge.errors import BridgeError, WrongUse
+from bridge.errors import BridgeError, WrongUse, from_json
 from bridge.home import home
 from bridge.jobs.model import JOB_OPEN, JobState
 from bridge.jobs.records import plain
@@ -113,7 +114,7 @@ def history(*, limit: int, state: str | None, before: int | None, as_json: bool)
             output.say_json([plain(job) for job in jobs])
             return 0
         if not jobs:
-            output.say("No jobs." if state else "No jobs yet.")
+            output.say("No jobs yet." if state is None and before is None else "No such jobs.")
             return 0
         rows = [_history_row(journal.detail(job.id)) for job in jobs] if journal else []
     output.table(("job", "when", "bounce", "preset", "state", "results"), rows)
@@ -132,7 +133,7 @@ def _history_row(detail: Any) -> tuple[str, ...]:
     job = detail.to_json()
     errors = describe.errors_of(job)
     notes = [one["note"] for one in describe.results(job) if one["note"]]
-    what = (notes[:1] if job["state"] == "done" else [str(error) for error in errors[:1]]) or [""]
+    what = (notes[:1] if job["state"] == "done" else list(map(describe.why_and_remedy, errors[:1]))) or [""]
     words = describe.WORDS[job["state"]]
     return (
         str(job["id"]),
@@ -163,10 +164,11 @@ def show(job_id: int, *, as_json: bool) -> int:
 
 def _show_lines(job: Data) -> Iterator[str]:
     yield f"Job {job['id']}: {describe.bounce_names(job)}, {describe.WORDS[job['state']]}"
-    yield f"  begun {_when(job['created_at'])} by {job['trigger']}, preset {job['preset']}"
+    begun = BEGUN.get(job["trigger"], f"by {job['trigger']}")
+    yield f"  begun {_when(job['created_at'])} {begun}, preset {job['preset']}"
     yield f"  results go to {job['project_folder']}"
     for name, value in job["overrides"].items():
-        yield f"  with {name} = {value}"
+        yield f"  with {name} = {json.dumps(value) if isinstance(value, bool) else value}"
     for part in job["parts"]:
         yield f"Bounce {part['path']}"
         if part["source"]:
@@ -185,10 +187,32 @@ def _show_lines(job: Data) -> Iterator[str]:
         yield from _error_lines(one)
 
 
+BEGUN = {
+    "folder": "by a bounce into the watched folder",
+    "cli": "on the command line",
+    "hand": "by hand",
+    "redeliver": "to deliver it again",
+}
+STEP_WORDS = {
+    "queued": "in the queue",
+    "pending": "in the queue",
+    "submitting": "at work",
+    "running": "at work",
+    "fetching": "at work",
+    "writing": "being written",
+    "unknown": "nobody knows what became of it",
+    "waiting_retry": "waiting",
+}
+"""States of a step or a delivery that their own name does not tell."""
+
+
 def _words(row: Mapping[str, Any]) -> str:
-    return str(row["state"]).replace("_", " ")
+    words = STEP_WORDS.get(row["state"], str(row["state"]).replace("_", " "))
+    again = row["state"] == "waiting_retry" and row["retry_at"] is not None
+    return words + (f" (next try {_when(row['retry_at'])})" if again else "")
 
 
 def _error_lines(row: Mapping[str, Any]) -> Iterator[str]:
-    if row["error"]:
-        yield f"  {row['error']['message']} {row['error']['remedy']}".rstrip()
+    # An error that was waited out or given up says what is not so any more.
+    if row["error"] and row.get("state") not in ("done", "cancelled"):
+        yield f"  {describe.why_and_remedy(from_json(row['error']))}"

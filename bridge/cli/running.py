@@ -9,8 +9,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge.cli import describe, output
@@ -107,8 +108,14 @@ def _greet(daemon: Daemon, settings: Settings) -> None:
     output.say("Bounce something. Ctrl-C stops.")
 
 
+TOLD_JOBS = 500
+"""Of so many jobs it is remembered what was told; stems come within seconds."""
+Told = dict[int, set[object]]
+"""For each job what was told of it: "waiting", and the keys of its parts."""
+
+
 def _tell_what_happens(daemon: Daemon, events: queue.Queue[Event], wanted: Wanted) -> None:
-    told: dict[int, str] = {}
+    told: Told = {}
     while not wanted.stopping:
         try:
             event = events.get(timeout=LOOK_S)
@@ -118,9 +125,9 @@ def _tell_what_happens(daemon: Daemon, events: queue.Queue[Event], wanted: Wante
             _tell(daemon, event.job_id, str(event.data["state"]), told)
 
 
-def _tell(daemon: Daemon, job_id: int, state: str, told: dict[int, str]) -> None:
-    """One line for a job that has ended, and one when it begins to wait, however often it tries."""
-    if state not in TOLD_STATES or told.get(job_id) == state:
+def _tell(daemon: Daemon, job_id: int, state: str, told: Told) -> None:
+    """A line for each part that is done, one for a job that failed, and one when it begins to wait."""
+    if state not in TOLD_STATES:
         return
     detail = daemon.journal.detail(job_id)
     if detail is None or detail.job.state != state:
@@ -128,9 +135,25 @@ def _tell(daemon: Daemon, job_id: int, state: str, told: dict[int, str]) -> None
     plain = detail.to_json()
     if state == "waiting" and not describe.is_stuck(plain):
         return
-    told[job_id] = state
-    if state in describe.ENDED:
+    before = told.setdefault(job_id, set())
+    if len(told) > TOLD_JOBS:
+        told.pop(next(iter(told)))
+    lines = describe.one_part_each(plain) if state == "done" else [(state, describe.one_line(plain))]
+    for key, line in lines:
+        if key not in before:
+            before.add(key)
+            (output.say if state == "done" else output.note)(line)
+            log.info("job %d: %s", job_id, line)
+    if state == "done":
+        before.discard("waiting")
+        _tell_warnings(plain, before)
+    elif state in describe.ENDED:
         told.pop(job_id)
-    (output.say if state == "done" else output.note)(describe.one_line(plain))
-    for warning in describe.warnings_of(plain) if state == "done" else ():
-        output.note(f"  Warning: {warning}")
+
+
+def _tell_warnings(job: Mapping[str, Any], before: set[object]) -> None:
+    for part in job["parts"]:
+        for warning in part["warnings"]:
+            if (part["id"], warning) not in before:
+                before.add((part["id"], warning))
+                output.note(f"  Warning: {Path(part['path']).name}: {warning}")

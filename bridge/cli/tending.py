@@ -47,7 +47,9 @@ def arguments_of(texts: Sequence[str]) -> dict[str, Any]:
     """An action's arguments from `key=value` texts; `set.lowest_note=40` goes into the table `set`."""
     arguments: dict[str, Any] = {}
     tables: dict[str, dict[str, Any]] = {}
-    for key, text in pairs(texts, "trigger").items():
+    for key, text in pairs(
+        texts, "trigger", example="bridge trigger convert-latest preset=audio-to-midi"
+    ).items():
         table, dot, inner = key.partition(".")
         if dot:
             tables.setdefault(table, {})[inner] = _value(text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from bridge.engine.models import ModelStore
 from bridge.engine.tasks import TASKS
 from bridge.engine.version import ENGINE_VERSION
 from bridge.engine.worker import Call, Worker
-from bridge.errors import BridgeError, ModelError, TicketLost, WorkerDied
+from bridge.errors import BridgeError, ModelError, TicketLost, TryLater, WorkerDied
 from bridge.jobs.model import Fingerprint, Source
 
 NEEDS_MODELS: Mapping[str, tuple[str, ...]] = {"audio_to_midi": ("basic-pitch",)}
@@ -29,11 +30,14 @@ NEEDS_MODELS: Mapping[str, tuple[str, ...]] = {"audio_to_midi": ("basic-pitch",)
 KEPT_RESULTS = 32
 """How many finished results are kept for `fetch`; speculation that came to nothing goes with the rest."""
 
+NO_ROOM_S = 10.0
+
 
 @dataclass(eq=False)
 class _Task:
     call: Call
     folder: Path
+    reads: tuple[Path, Fingerprint | None]
     claimed: bool
     fraction: float = 0.0
     doing: str = "waiting for the engine"
@@ -53,7 +57,8 @@ class LocalConverter:
         self._tasks: dict[Ticket, _Task] = {}
         self._on_change: list[Callable[[Ticket], None]] = []
         shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
+        # The engine of an earlier life, killed just now, may still be writing there.
+        scratch.mkdir(parents=True, exist_ok=True)
 
     # Converter
 
@@ -84,9 +89,7 @@ class LocalConverter:
         error = future.exception()
         if error is None:
             return Progress("done", fraction=1.0)
-        with self._lock:
-            # A later submit of the same request begins anew.
-            self._drop(ticket)
+        self._drop(ticket, task)  # A later submit of the same request begins anew.
         known = error if isinstance(error, BridgeError) else WorkerDied(f"the engine failed: {error}.")
         return Progress("failed", error=known)
 
@@ -94,6 +97,9 @@ class LocalConverter:
         task = self._task(ticket)
         artifacts = []
         for row in task.call.future.result(timeout=0):
+            if not (task.folder / row["file"]).exists():
+                self._drop(ticket, task)
+                raise TicketLost("the result was cleared away; the conversion is begun again.")
             shutil.copyfile(task.folder / row["file"], folder / row["file"])
             artifacts.append(Artifact(row["role"], folder / row["file"], row["media_type"]))
         return artifacts
@@ -102,9 +108,8 @@ class LocalConverter:
         with self._lock:
             task = self._tasks.get(ticket)
             if task is not None:
-                self._drop(ticket)
-        if task is not None:
-            self._worker.cancel(task.call)
+                self._drop(ticket, task)
+                self._worker.cancel(task.call)
 
     def watch(self, on_change: Callable[[Ticket], None]) -> None:
         self._on_change.append(on_change)
@@ -119,9 +124,8 @@ class LocalConverter:
         """Ends speculative work, unless somebody has asked for it in the meantime."""
         with self._lock:
             task = self._tasks.get(ticket)
-            unclaimed = task is not None and not task.claimed
-        if unclaimed:
-            self.cancel(ticket)
+            if task is not None and not task.claimed:
+                self.cancel(ticket)
 
     def warm(self) -> None:
         """Starts the engine process and loads the models that are there, if it does not run yet."""
@@ -155,13 +159,12 @@ class LocalConverter:
         ticket = Ticket(request.key)
         with self._lock:
             task = self._tasks.get(ticket)
-            if task is not None and not _has_failed(task):
+            if task is not None and _serves(task, request, claimed=claimed):
                 task.claimed = task.claimed or claimed
                 return ticket
+            self.cancel(ticket)
             self._forget_unclaimed()
-            folder = self._scratch / request.key
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
+            folder = self._fresh_folder()
             arguments = {
                 "source": str(request.source),
                 "fingerprint": _plain(request.fingerprint),
@@ -172,9 +175,20 @@ class LocalConverter:
             call = self._worker.call(
                 request.conversion, arguments, on_progress=lambda *how_far: self._progress(ticket, *how_far)
             )
-            self._tasks[ticket] = _Task(call, folder, claimed)
+            self._tasks[ticket] = _Task(call, folder, (request.source, request.fingerprint), claimed)
         call.future.add_done_callback(lambda _: self._changed(ticket))
         return ticket
+
+    def _fresh_folder(self) -> Path:
+        """A folder for one call: one that was cancelled may still write into its own for a moment."""
+        folder = self._scratch / uuid.uuid4().hex
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise TryLater(
+                f"the engine has no room to work: {error}.", wait_s=NO_ROOM_S, remedy="Is the disk full?"
+            ) from error
+        return folder
 
     def _model_paths(self, conversion: str) -> dict[str, str]:
         return {name: str(self._models.path(name)) for name in NEEDS_MODELS.get(conversion, ())}
@@ -201,20 +215,27 @@ class LocalConverter:
     def _forget_unclaimed(self) -> None:
         finished = [ticket for ticket, task in self._tasks.items() if task.call.future.done()]
         for ticket in finished[:-KEPT_RESULTS]:
-            self._drop(ticket)
+            self._drop(ticket, self._tasks[ticket])
 
-    def _drop(self, ticket: Ticket) -> None:
-        task = self._tasks.pop(ticket, None)
-        if task is not None:
-            shutil.rmtree(task.folder, ignore_errors=True)
+    def _drop(self, ticket: Ticket, task: _Task) -> None:
+        with self._lock:
+            if self._tasks.get(ticket) is task:  # and not another of the same key, begun meanwhile
+                del self._tasks[ticket]
+        shutil.rmtree(task.folder, ignore_errors=True)
 
 
 def _plain(fingerprint: Fingerprint | None) -> list[int] | None:
     return [fingerprint.size, fingerprint.mtime_ns] if fingerprint else None
 
 
-def _has_failed(task: _Task) -> bool:
-    return task.call.future.done() and task.call.future.exception() is not None
+def _serves(task: _Task, request: ConversionRequest, *, claimed: bool) -> bool:
+    """Whether what is there is also the result of this request.
+
+    Work on suspicion that reads another file may be spoilt when that changes: no job builds on it.
+    """
+    if task.call.future.done():
+        return task.call.future.exception() is None
+    return task.reads == (request.source, request.fingerprint) or task.claimed or not claimed
 
 
 def _source(path: Path, fingerprint: Fingerprint, info: Mapping[str, Any]) -> Source:

@@ -7,6 +7,8 @@ itself, however long it takes. Nothing is ever overwritten.
 from __future__ import annotations
 
 import json
+import logging
+import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +28,7 @@ from bridge.delivery.placing import (
     temp_path,
 )
 from bridge.delivery.render import file_name, render
-from bridge.errors import BridgeError, DeliveryError
+from bridge.errors import BridgeError, DeliveryError, JournalError
 from bridge.jobs import plan
 from bridge.jobs.cache import file_sha256
 from bridge.jobs.model import DeliveryState, PlannedDelivery
@@ -34,6 +36,8 @@ from bridge.jobs.records import ArtifactRecord, ConversionRecord, DeliveryRecord
 from bridge.jobs.store import Journal
 from bridge.media.musical_context import MusicalContext, context_of
 from bridge.presets import Preset
+
+log = logging.getLogger(__name__)
 
 D = DeliveryState
 
@@ -68,6 +72,12 @@ class DeliveryDesk:
             self._wait(delivery, error)
         except OSError as error:
             self._wait(delivery, DeliveryError(f"it cannot be delivered: {error}."))
+        except (JournalError, sqlite3.Error):
+            raise
+        except Exception as error:
+            log.exception("delivery %d stumbled; it is tried again", delivery.id)
+            words = f"it cannot be delivered: {type(error).__name__}: {error}."
+            self._wait(delivery, DeliveryError(words, remedy="logs/bridge.log says where; please report it."))
 
     def _deliver(self, delivery: DeliveryRecord) -> None:
         if delivery.state is D.WRITING and self._was_written(delivery):
@@ -136,6 +146,8 @@ class DeliveryDesk:
         fields: dict[str, Any] = {"final_path": str(path), "note": note}
         if content is not None:
             fields |= {"sha256": content.sha256}
+            if delivery.final_path != path:
+                fields |= {"temp_path": None}  # Not of our writing, also if we were about to.
         self._journal.move_delivery(
             delivery.id,
             before,
@@ -222,7 +234,8 @@ class DeliveryDesk:
                 {"name": one.final_path.name, "sha256": one.sha256} for one in delivered if one.final_path
             ],
             "bounced_at": _iso(part.closed_at),
-            "delivered_at": _iso(self._clock.wall()),
+            # Of what it speaks of, not of itself: so it is the same bytes when it is tried again.
+            "delivered_at": _iso(max(one.ended_at or 0.0 for one in delivered)),
         }
         return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
 

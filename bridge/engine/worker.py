@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from bridge.errors import Cancelled, WorkerDied, WorkerError, WorkerOutOfMemory, from_json
 
@@ -31,6 +31,7 @@ Lane = Literal["quick", "main"]
 LANES: tuple[Lane, ...] = ("quick", "main")
 OUT_OF_MEMORY_EXIT = 70
 KILL_AFTER_S = 1.0
+MAX_LOG_BYTES = 2_000_000
 _QUIET_LIBRARIES = {"PYTHONUNBUFFERED": "1", "ORT_LOGGING_LEVEL": "3"}
 MODULE = "bridge.engine.worker_process"
 
@@ -57,16 +58,13 @@ def engine_log(home: Path) -> Path:
 
 def spawn(log_file: Path | None, module: str = MODULE) -> subprocess.Popen[bytes]:
     """Starts an engine process, which loads while its `Worker` is still being made; it ends with its pipe."""
-    errors: Any = subprocess.DEVNULL
-    if log_file is not None:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        errors = log_file.open("ab")
+    errors = _open_log(log_file) if log_file else None
     try:
         return subprocess.Popen(
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=errors,
+            stderr=errors or subprocess.DEVNULL,
             env={**os.environ, **_QUIET_LIBRARIES},
             # On Windows a console window would jump into the musician's face.
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
@@ -74,8 +72,20 @@ def spawn(log_file: Path | None, module: str = MODULE) -> subprocess.Popen[bytes
             start_new_session=os.name == "posix",
         )
     finally:
-        if log_file is not None:
+        if errors is not None:
             errors.close()
+
+
+def _open_log(log_file: Path) -> BinaryIO | None:
+    """The log, begun anew where it has grown large; None where it cannot be written: work goes first."""
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        if log_file.exists() and log_file.stat().st_size > MAX_LOG_BYTES:
+            log_file.replace(log_file.with_name(f"{log_file.name}.1"))
+        return log_file.open("ab")
+    except OSError as error:
+        log.warning("%s cannot be written: %s", log_file, error)
+        return None
 
 
 @dataclass(eq=False)
@@ -89,6 +99,10 @@ class Call:
     on_progress: Callable[[float, str], None] | None
     future: Future[Any] = field(default_factory=Future)
     cancelled: bool = False
+
+
+Lost = list[tuple[Call, Exception]]
+"""Calls that nobody will do, and why."""
 
 
 class Worker:
@@ -139,7 +153,8 @@ class Worker:
                 call.future.set_exception(WorkerError("the engine is being stopped."))
                 return call
             self._waiting[lane].append(call)
-            self._feed()
+            unable = self._feed()
+        _fail_each(unable)
         return call
 
     def cancel(self, call: Call) -> None:
@@ -174,9 +189,7 @@ class Worker:
         with self._lock:
             self._stopped = True
             process, reader = self._process, self._reader
-            waiting = [call for lane in LANES for call in self._waiting[lane]]
-            for lane in LANES:
-                self._waiting[lane].clear()
+            waiting = self._take_waiting()
         for call in waiting:
             _fail(call, Cancelled("the engine is being stopped."))
         if process is not None:
@@ -187,18 +200,28 @@ class Worker:
 
     # The process
 
-    def _feed(self) -> None:
+    def _feed(self) -> Lost:
+        """Gives idle lanes their next call. What comes back must be failed, outside the lock."""
+        if self._process is None and any(self._waiting.values()):
+            try:
+                self._adopt(spawn(self._options.log_file, self._module))
+            except OSError as error:
+                self._crashed = True
+                why = WorkerDied(f"the engine cannot be started: {error}.", remedy="Run `bridge doctor`.")
+                return [(call, why) for call in self._take_waiting()]
         for lane in LANES:
             if self._running[lane] is None and self._waiting[lane]:
                 call = self._running[lane] = self._waiting[lane].pop()
-                self._start_if_needed()
                 self._send(
                     {"id": call.id, "lane": lane, "task": call.task, "arguments": dict(call.arguments)}
                 )
+        return []
 
-    def _start_if_needed(self) -> None:
-        if self._process is None:
-            self._adopt(spawn(self._options.log_file, self._module))
+    def _take_waiting(self) -> list[Call]:
+        waiting = [call for lane in LANES for call in self._waiting[lane]]
+        for lane in LANES:
+            self._waiting[lane].clear()
+        return waiting
 
     def _adopt(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -231,13 +254,13 @@ class Worker:
             call = next((one for one in self._running.values() if one and one.id == message["id"]), None)
             if call is None:
                 return
-            if "fraction" in message:
-                report = call.on_progress
-            else:
+            report, unable = call.on_progress, Lost()
+            if "fraction" not in message:
                 report = None
                 self._running[call.lane] = None
-                self._feed()
+                unable = self._feed()
         # Outside the lock: whoever is told may call us again.
+        _fail_each(unable)
         if report is not None:
             report(message["fraction"], message["doing"])
         elif "error" in message:
@@ -253,12 +276,11 @@ class Worker:
         with self._lock:
             self._process = None
             self._crashed = exit_code != 0 and not self._stopped
-            lost = [call for call in self._running.values() if call is not None]
+            lost = [(call, self._why(call, exit_code)) for call in self._running.values() if call is not None]
             self._running = dict.fromkeys(LANES)
             if not self._stopped:
-                self._feed()
-        for call in lost:
-            _fail(call, self._why(call, exit_code))
+                lost += self._feed()
+        _fail_each(lost)
 
     def _why(self, call: Call, exit_code: int) -> Exception:
         if call.cancelled or self._stopped:
@@ -282,6 +304,11 @@ class Worker:
 def _succeed(call: Call, result: Any) -> None:
     if not call.future.done():
         call.future.set_result(result)
+
+
+def _fail_each(lost: Lost) -> None:
+    for call, error in lost:
+        _fail(call, error)
 
 
 def _fail(call: Call, error: Exception) -> None:

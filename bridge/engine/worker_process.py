@@ -7,6 +7,7 @@ error, which is the engine's log: the pipe carries messages only.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import queue
@@ -21,11 +22,12 @@ import psutil
 
 from bridge.engine.tasks import TASKS, Task, TaskContext, load_ahead
 from bridge.engine.worker import LANES, OUT_OF_MEMORY_EXIT
-from bridge.errors import BridgeError, Cancelled, WorkerError, WorkerOutOfMemory
+from bridge.errors import BridgeError, Cancelled, TryLater, WorkerError, WorkerOutOfMemory
 
 WATCH_EVERY_S = 0.2
 LOWEST_NICE = 19
 PROGRESS_EVERY_S = 0.1
+NO_ROOM_S = 10.0
 
 
 class Answers:
@@ -72,12 +74,10 @@ class LaneRunner(threading.Thread):
             )
         except BridgeError as known:
             error = known
+        except OSError as trouble:
+            error = _of_disk(trouble)
         except Exception as unforeseen:  # noqa: BLE001  whatever happens, the daemon gets an answer
-            traceback.print_exc()
-            error = WorkerError(
-                f"the engine failed: {type(unforeseen).__name__}: {unforeseen}.",
-                remedy="logs/engine.log says where; please report it.",
-            )
+            error = _unforeseen(unforeseen)
         return {"error": error.to_json()}
 
     def _context(self, call_id: int) -> TaskContext:
@@ -102,6 +102,24 @@ class LaneRunner(threading.Thread):
                 self._answers.send({"id": call_id, "fraction": round(fraction, 4), "doing": doing})
 
         return report
+
+
+def _of_disk(trouble: OSError) -> BridgeError:
+    if trouble.errno in (errno.ENOSPC, errno.EDQUOT):
+        return TryLater(
+            "the disk is full, so the engine has no room to work.",
+            wait_s=NO_ROOM_S,
+            remedy="Make room; it is tried again by itself.",
+        )
+    return _unforeseen(trouble)
+
+
+def _unforeseen(error: Exception) -> BridgeError:
+    traceback.print_exception(error)
+    return WorkerError(
+        f"the engine failed: {type(error).__name__}: {error}.",
+        remedy="logs/engine.log says where; please report it.",
+    )
 
 
 def _watch(lanes: Mapping[str, LaneRunner], *, memory_mb: int, idle_exit_s: float) -> None:

@@ -91,7 +91,7 @@ class Cache:
     def scratch(self) -> Path:
         """A fresh folder on the cache's own disk, for `put` later."""
         folder = self._scratch / uuid.uuid4().hex
-        folder.mkdir()
+        folder.mkdir(parents=True)  # somebody may have cleared the cache meanwhile
         return folder
 
     def lookup(self, key: str) -> list[Entry] | None:

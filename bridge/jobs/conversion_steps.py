@@ -22,6 +22,7 @@ from bridge.errors import (
     NotSent,
     OutcomeUnknown,
     SameUnderWayError,
+    StaleJobError,
     TicketLost,
     TryLater,
     WorkerDied,
@@ -179,8 +180,15 @@ class ConversionSteps:
             return False
         except BridgeError as error:
             return self._not_accepted(conversion, C.SUBMITTING, error, resume=C.QUEUED)
+        except Exception:
+            self._nobody_knows(conversion)  # so that it takes no place at the converter
+            raise
         reach("submit-after-call")
-        self._journal.move_conversion(conversion.id, C.SUBMITTING, C.RUNNING, ticket=ticket)
+        try:
+            self._journal.move_conversion(conversion.id, C.SUBMITTING, C.RUNNING, ticket=ticket)
+        except StaleJobError:
+            converter.cancel(ticket)  # The job was cancelled when nobody knew its ticket.
+            raise
         reach("submit-after-ticket")
         return True
 
@@ -231,8 +239,9 @@ class ConversionSteps:
 
     def _fetch(self, conversion: ConversionRecord) -> bool:
         converter = self._converters[conversion.converter]
-        scratch = self._cache.scratch()
+        scratch: Path | None = None
         try:
+            scratch = self._cache.scratch()
             reach("fetch-before")
             artifacts = converter.fetch(Ticket(conversion.ticket or ""), scratch)
             reach("fetch-after")
@@ -248,7 +257,8 @@ class ConversionSteps:
             disk = NotSent(f"the result cannot be kept: {error}.", remedy="Is the disk full?")
             return self._not_accepted(conversion, C.FETCHING, disk, resume=C.FETCHING, without_end=True)
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            if scratch is not None:
+                shutil.rmtree(scratch, ignore_errors=True)
         self._finish(conversion, entries)
         return False
 

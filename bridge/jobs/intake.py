@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import queue
+import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 PROBE_ATTEMPTS = 3
 SAME_EXPORT_S = 3.0
 KEPT_PROBES = 256
+TRY_AGAIN_S = 5.0
+"""How long a bounce waits that the journal could not take (the disk is full)."""
+
 _PREFIX_ENDS = " -_"
 
 
@@ -68,6 +72,7 @@ class Intake:
         self._todo: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._probes: OrderedDict[ProbeKey, Future[Source]] = OrderedDict()
         self._speculative: dict[Path, list[Ticket]] = {}
+        self._put_off: list[tuple[_Arrival, Future[Source]]] = []
         self._unanswered: set[Future[int | None]] = set()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
@@ -156,10 +161,10 @@ class Intake:
         try:
             planned = self._plan(request)[1]
             requests = [self._steps.request_for(one, source) for one in planned if one.converter == "local"]
+            fresh = [one for one in requests if not self._steps.is_cached(one.key)]
+            self._speculative[request.source] = [self._engine.speculate(one) for one in fresh]
         except BridgeError:
             return
-        fresh = [one for one in requests if not self._steps.is_cached(one.key)]
-        self._speculative[request.source] = [self._engine.speculate(one) for one in fresh]
 
     def _withdraw(self, path: Path) -> None:
         for key in [key for key in self._probes if key[0] == path]:
@@ -188,15 +193,34 @@ class Intake:
         try:
             arrival.answer.set_result(self._register(arrival, source, known))
         except Exception as failure:
+            if isinstance(failure, (sqlite3.Error, OSError)) and arrival.request.watched_folder is not None:
+                self._try_again_later(arrival, probe, failure)
+                return
             arrival.answer.set_exception(failure)
             raise
         finally:
             self._probes.pop((arrival.request.source, arrival.request.fingerprint), None)
 
+    def _try_again_later(self, arrival: _Arrival, probe: Future[Source], why: Exception) -> None:
+        """The folder trigger tells of a bounce once, so it is ours to remember until the journal has it."""
+        if not self._put_off:
+            log.error("%s: the journal cannot take it (%s); tried again soon", arrival.request.source, why)
+            timer = threading.Timer(TRY_AGAIN_S, self._todo.put, (self._take_up,))
+            timer.daemon = True
+            timer.start()
+        self._put_off.append((arrival, probe))
+
+    def _take_up(self) -> None:
+        waiting, self._put_off = self._put_off, []
+        while waiting and not self._put_off:
+            self._looked(*waiting.pop(0))
+        self._put_off += waiting
+
     def _register(self, arrival: _Arrival, source: Source | None, error: BridgeError | None) -> int | None:
         request = arrival.request
         if source is not None and request.watched_folder is not None and self._is_old_news(request, source):
             self._journal.note_file(request.source, request.fingerprint)
+            self._withdraw(request.source)
             return None
         preset_data: Mapping[str, Any] = {}
         planned: list[PlannedConversion] = []
@@ -260,14 +284,26 @@ class Intake:
     # Is it news?
 
     def _is_old_news(self, request: JobRequest, source: Source) -> bool:
-        """The same audio at the same place, and what came of it is still there (or still being made)."""
+        """The same audio at the same place, and what came of it is still there (or still being made).
+
+        A conversion that still reads the file in an earlier state is no help: it will be refused.
+        """
         job_id = self._journal.earlier_job_of(request.source, source.samples_sha256, request.preset)
         detail = self._journal.detail(job_id) if job_id is not None else None
         if detail is None:
             return False
-        part = next(part for part in reversed(detail.parts) if part.path == request.source)
+        part = next(
+            part
+            for part in reversed(detail.parts)
+            if part.path == request.source
+            and part.source
+            and part.source.samples_sha256 == source.samples_sha256
+        )
         conversions = [one for one in detail.conversions if one.part_id == part.id]
         deliveries = [one for one in detail.deliveries if one.part_id == part.id]
+        reads = any(one.is_open and one.artifact_id is None for one in conversions)
+        if reads and part.fingerprint != request.fingerprint:
+            return False
         under_way = any(one.is_open for one in conversions) or any(one.is_open for one in deliveries)
         done = [one for one in deliveries if one.state is DeliveryState.DONE and one.final_path]
         return under_way or (
@@ -280,11 +316,11 @@ class Intake:
         """The job that began with another file of the same export, if this is one of several."""
         if request.watched_folder is None:
             return None
-        earliest = request.closed_at - SAME_EXPORT_S
-        recent = self._journal.recent_parts(request.watched_folder, request.preset, earliest)
-        for part in recent:
+        about_then = (request.closed_at - SAME_EXPORT_S, request.closed_at + SAME_EXPORT_S)
+        for part in self._journal.recent_parts(request.watched_folder, request.preset, about_then):
             if part.source is not None and same_export(part.source, source):
-                return part.job_id
+                # A second version of a track is no part of the export that has the first.
+                return None if self._journal.has_part(part.job_id, source.path) else part.job_id
         return None
 
 

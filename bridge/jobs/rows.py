@@ -43,8 +43,9 @@ class Rows(Views):
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
                 self._fresh.clear()
+                if self._db.in_transaction:  # a full disk has rolled it back already
+                    self._db.execute("ROLLBACK")
                 raise
             events, self._fresh = self._fresh, []
         for listener in self._listeners:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from bridge.clock import Clock
 from bridge.converters.base import Converter, Ticket
@@ -28,6 +28,12 @@ C = ConversionState
 POOL_SIZE = 8
 DELIVERIES_AT_ONCE = 2
 LONGEST_SLEEP_S = 30.0
+STUMBLED_S = 0.5
+LONGEST_ASIDE_S = 60.0
+"""A row that stumbles is set aside for STUMBLED_S, twice as long each time, at most for this long."""
+
+Kind = Literal["conversion", "delivery"]
+Key = tuple[Kind, int]
 ACTIVE = (C.SUBMITTING, C.RUNNING, C.FETCHING, C.WAITING_RETRY)
 
 
@@ -50,7 +56,8 @@ class Runner:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._busy: set[tuple[str, int]] = set()
+        self._busy: set[Key] = set()
+        self._stumbles: dict[Key, int] = {}
         self._starting: dict[int, str] = {}
         """Queued conversions that are being submitted, with their converter: they take a place already."""
         self._changed: set[Ticket] = set()
@@ -82,14 +89,14 @@ class Runner:
         while not self._stopping.is_set():
             self._wake.clear()
             try:
-                self._tick()
-                sleep_s = self._until_next()
+                sleep_s = self._until_next(after=self._tick())
             except Exception:
                 log.exception("the runner stumbled; it goes on")
                 sleep_s = 1.0
             self._wake.wait(sleep_s)
 
-    def _tick(self) -> None:
+    def _tick(self) -> float:
+        """Hands out what is due; gives the time that it took for now."""
         now = self._clock.wall()
         with self._lock:
             changed, self._changed = self._changed, set()
@@ -107,6 +114,7 @@ class Runner:
             self._dispatch("conversion", conversion.id, partial(self._steps.advance, conversion))
         for delivery in self._journal.due_deliveries(now, DELIVERIES_AT_ONCE):
             self._dispatch("delivery", delivery.id, partial(self._deliver, delivery))
+        return now
 
     def _startable(self, now: float) -> Iterable[ConversionRecord]:
         """Queued conversions for which their converter has a place free, and those that have no converter."""
@@ -122,14 +130,15 @@ class Runner:
                 yield from [row for row in queued if row.id not in begun][:free]
         yield from self._journal.queued_without_converter(now, self._converters, POOL_SIZE)
 
-    def _until_next(self) -> float:
-        retry_at = self._journal.next_retry_at()
+    def _until_next(self, *, after: float) -> float:
+        """What is due already and was not handed out has no place yet: its wake comes when one is free."""
+        retry_at = self._journal.next_retry_at(after)
         if retry_at is None:
             return LONGEST_SLEEP_S
         return min(LONGEST_SLEEP_S, max(0.01, retry_at - self._clock.wall()))
 
-    def _dispatch(self, kind: str, row_id: int, work: Callable[[], Any]) -> bool:
-        key = (kind, row_id)
+    def _dispatch(self, kind: Kind, row_id: int, work: Callable[[], Any]) -> bool:
+        key: Key = (kind, row_id)
         with self._lock:
             if key in self._busy or self._stopping.is_set():
                 return False
@@ -137,18 +146,29 @@ class Runner:
         self._pool.submit(self._do, key, work)
         return True
 
-    def _do(self, key: tuple[str, int], work: Callable[[], Any]) -> None:
+    def _do(self, key: Key, work: Callable[[], Any]) -> None:
         try:
             work()
+            self._stumbles.pop(key, None)
         except StaleJobError:
             log.debug("%s %s was changed by somebody else meanwhile", *key)
         except Exception:
             log.exception("%s %s stumbled; it is tried again", *key)
-            # Not at once and not all together: whatever is wrong may take a moment to pass.
-            self._stopping.wait(random.uniform(0.5, 1.5))  # noqa: S311  no secret
+            self._set_aside(key)
         finally:
             with self._lock:
                 self._busy.discard(key)
                 if key[0] == "conversion":
                     self._starting.pop(key[1], None)
             self._wake.set()
+
+    def _set_aside(self, key: Key) -> None:
+        """Whatever is wrong may take a while to pass, and the row must not stand in the way of others."""
+        stumbles = self._stumbles[key] = self._stumbles.get(key, 0) + 1
+        wait_s = min(STUMBLED_S * 2 ** min(stumbles, 10), LONGEST_ASIDE_S)
+        try:
+            self._journal.set_aside(*key, self._clock.wall() + wait_s)
+        except Exception:
+            log.exception("%s %s cannot even be set aside", *key)
+            # Not at once and not all together.
+            self._stopping.wait(random.uniform(0.5, 1.5))  # noqa: S311  no secret

@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bridge.clock import Clock, SystemClock
 from bridge.errors import BridgeError, JournalError, StaleJobError
@@ -193,6 +193,15 @@ class Journal(Rows):
                 (retry_at, cache_key, conversion_id),
             )
 
+    def set_aside(self, kind: Literal["conversion", "delivery"], row_id: int, retry_at: float) -> None:
+        """An open row lets others go first until `retry_at` (wall clock), whatever state it is in."""
+        table = {"conversion": "conversions", "delivery": "deliveries"}[kind]
+        with self._transaction() as db:
+            db.execute(
+                f"UPDATE {table} SET retry_at = ? WHERE id = ? AND ended_at IS NULL AND state != 'unknown'",
+                (retry_at, row_id),
+            )
+
     def finish_conversion(
         self,
         conversion_id: int,
@@ -261,8 +270,8 @@ class Journal(Rows):
     def cancel_job(self, job_id: int) -> list[tuple[str, str]]:
         """Gives up all that is still open; the `(converter, ticket)` pairs to be told so."""
         with self._transaction() as db:
-            tickets = db.execute(
-                "SELECT converter, ticket FROM conversions WHERE job_id = ? AND ticket IS NOT NULL"
+            given_up = db.execute(
+                "SELECT converter, ticket, cache_key FROM conversions WHERE job_id = ?"
                 f" AND state IN ({_marks(CONVERSION_OPEN)})",
                 (job_id, *CONVERSION_OPEN),
             ).fetchall()
@@ -272,9 +281,12 @@ class Journal(Rows):
                     f" WHERE job_id = ? AND state IN ({_marks(states)})",
                     (self._clock.wall(), job_id, *states),
                 )
+            for row in given_up:
+                if row["cache_key"]:
+                    self._wake_same(db, row["cache_key"])
             self._event("job.cancel", job_id)
             self._refresh_job(db, job_id)
-        return [(row["converter"], row["ticket"]) for row in tickets]
+        return [(row["converter"], row["ticket"]) for row in given_up if row["ticket"]]
 
     def retry_job(self, job_id: int) -> list[int]:
         """What failed or was cancelled is queued again; gives the parts that must be read again first."""

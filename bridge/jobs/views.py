@@ -153,12 +153,13 @@ class Views:
         )
         return list(map(DeliveryRecord.from_row, rows))
 
-    def next_retry_at(self) -> float | None:
-        """When (wall clock) the next waiting row is due; None where nothing waits for a time."""
+    def next_retry_at(self, after: float) -> float | None:
+        """When (wall clock) the next row is due that is not due at `after`; None where there is none."""
         row = self._one(
             "SELECT min(at) AS at FROM ("
-            f" SELECT min(retry_at) AS at FROM conversions WHERE {_OPEN_CONVERSION}"
-            f" UNION ALL SELECT min(retry_at) FROM deliveries WHERE {_OPEN_DELIVERY})"
+            f" SELECT min(retry_at) AS at FROM conversions WHERE {_OPEN_CONVERSION} AND retry_at > ?1"
+            f" UNION ALL SELECT min(retry_at) FROM deliveries WHERE {_OPEN_DELIVERY} AND retry_at > ?1)",
+            after,
         )
         return row["at"] if row else None
 
@@ -219,16 +220,22 @@ class Views:
         )
         return row["job_id"] if row else None
 
-    def recent_parts(self, watched_folder: Path, preset: str, closed_after: float) -> list[PartRecord]:
-        """Parts of jobs of this folder and preset that were closed after `closed_after` (wall clock)."""
+    def recent_parts(
+        self, watched_folder: Path, preset: str, closed_between: tuple[float, float]
+    ) -> list[PartRecord]:
+        """Parts of late jobs of this folder and preset that were closed then (wall clock), newest first."""
         rows = self._all(
             "SELECT p.* FROM (SELECT * FROM jobs ORDER BY id DESC LIMIT 64) j JOIN parts p ON p.job_id = j.id"
-            " WHERE j.watched_folder = ? AND j.preset = ? AND p.closed_at >= ? ORDER BY p.id DESC",
+            " WHERE j.watched_folder = ? AND j.preset = ? AND p.closed_at BETWEEN ? AND ? ORDER BY p.id DESC",
             str(watched_folder),
             preset,
-            closed_after,
+            *closed_between,
         )
         return list(map(PartRecord.from_row, rows))
+
+    def has_part(self, job_id: int, path: Path) -> bool:
+        """True when the job has a part with this file, in whatever version."""
+        return self._one("SELECT 1 FROM parts WHERE path = ? AND job_id = ?", str(path), job_id) is not None
 
     def latest_source(self) -> Path | None:
         """The file of the newest part that a watched folder brought; else of the newest part at all."""

@@ -23,9 +23,7 @@ class MusicalContext:
     def note(self) -> str:
         """In plain words, for the musician."""
         if self.tempo_source == "assumed":
-            return (
-                f"tempo unknown, written at {self.tempo_bpm:g} BPM (the notes' times are right all the same)"
-            )
+            return f"tempo unknown, written at {self.tempo_bpm:g} BPM"
         return f"{self.tempo_bpm:g} BPM from the {self.tempo_source}"
 
 

@@ -283,7 +283,9 @@ class FolderTrigger:
         if not found.faults:
             self._settler.keep_only(found.files)
         if new:
-            log.info("%d new files in %s (%s)", len(new), self._root, reason or "found by the regular scan")
+            log.info(
+                "%d files to look at in %s (%s)", len(new), self._root, reason or "found by the regular scan"
+            )
 
     def _report(self, found: Found) -> None:
         problem = "; ".join(f"{path} cannot be read: {error}" for path, error in found.faults.items())

@@ -102,6 +102,7 @@ def test_a_result_that_cannot_be_delivered_is_kept_for_the_next_time(
     done = bridge(bridge_home, "convert", file, "--to", out)
     assert done.exit_code == 1
     assert "Nothing is lost" in done.stderr
+    assert ": waiting (next try " in bridge(bridge_home, "show", "1").stdout
     out.parent.mkdir(parents=True)
     again = bridge(bridge_home, "retry", "--json")
     assert again.exit_code == 0, again.stderr
@@ -155,6 +156,17 @@ def test_run_converts_what_is_bounced_and_says_so(daemon: BridgeProcess) -> None
 
 
 @pytest.mark.slow
+def test_run_tells_each_stem_of_an_export_once(daemon: BridgeProcess) -> None:
+    for name in ("bass", "keys", "lead"):
+        play(daemon.watched / f"Song - {name}.wav", 60, 64)
+    eventually(lambda: len(daemon.delivered()) == 6, what="all stems")
+    eventually(lambda: terminal(daemon).count("→ Song") == 3, what="a line for each")
+    for name in ("bass", "keys", "lead"):
+        assert terminal(daemon).count(f"Song - {name}.wav → Song - {name}_midi.mid") == 1
+    assert "Song - lead.wav → " in (daemon.home / "logs" / "bridge.log").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
 def test_everything_goes_through_the_daemon_that_runs(daemon: BridgeProcess, tmp_path: Path) -> None:
     home = daemon.home
     file = play(tmp_path / "riff.wav", 60, 64)
@@ -162,6 +174,7 @@ def test_everything_goes_through_the_daemon_that_runs(daemon: BridgeProcess, tmp
     assert done.exit_code == 0, done.stderr
     assert done.data()[0]["trigger"] == "cli"
     assert (tmp_path / "riff_midi.mid").exists()
+    assert "on the command line" in bridge(home, "show", "1").stdout
 
     told = bridge(home, "status", "--json").data()
     assert told["running"] is True

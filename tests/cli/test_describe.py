@@ -51,6 +51,27 @@ def test_an_export_of_several_tracks_is_one_job() -> None:
     assert describe.bounce_names(job(parts=parts)) == "Song Bass.wav and 2 more"
 
 
+def test_stems_are_told_one_by_one_and_once() -> None:
+    first, second = ({**job()["parts"][0], "id": n, "path": f"/in/Song {n}.wav"} for n in (1, 2))
+    midi = job()["deliveries"][0]
+    one, two = (
+        {**midi, "id": n, "part_id": n, "final_path": f"/out/Song {n}_midi.mid", "note": f"{n} notes"}
+        for n in (1, 2)
+    )
+    before = dict(describe.one_part_each(job(parts=[first], deliveries=[one])))
+    after = dict(describe.one_part_each(job(parts=[first, second], deliveries=[one, two])))
+    assert list(before.values()) == ["Song 1.wav → Song 1_midi.mid  1 notes, 0.9 s"]
+    new = [line for key, line in after.items() if key not in before]
+    assert new == ["Song 2.wav → Song 2_midi.mid  2 notes, 0.9 s"]
+    again = dict(describe.one_part_each(job(parts=[first], deliveries=[{**one, "ended_at": 200.0}])))
+    assert not set(again) & set(before), "delivered anew is told anew"
+
+
+def test_an_error_without_a_full_stop_does_not_run_into_its_remedy() -> None:
+    error = DeliveryError("the model is not here", remedy="Run: bridge models pull", file="/m.onnx")
+    assert describe.why_and_remedy(error) == "the model is not here. Run: bridge models pull"
+
+
 def test_a_failure_tells_why_and_what_to_do_once() -> None:
     rows = [{"state": "failed", "attempt": 0, "error": FULL}] * 2
     words = describe.one_line(job("failed", conversions=rows, deliveries=[]))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.actions import ACTIONS
 from bridge.cli.app import run
 from bridge.errors import AudioError
 from bridge.jobs.store import JOURNAL_NAME, Journal
@@ -71,6 +72,22 @@ def test_history_by_state_and_page(filled: Path, capsys: Captured) -> None:
         assert [job["id"] for job in json.loads(capsys.readouterr().out)] == ids
     assert run(["history", "--state", "odd"]) == 2
     assert "needs_you" in capsys.readouterr().err
+    assert run(["history", "--before", "1"]) == 0
+    assert capsys.readouterr().out == "No such jobs.\n"
+
+
+def test_history_has_no_empty_lines_and_names_a_file_once(filled: Path, capsys: Captured) -> None:
+    assert run(["history"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.strip() for line in lines)
+    (failed,) = [line for line in lines if "failed" in line]
+    assert failed.count("text.wav") == 1
+
+
+def test_a_job_is_named_by_its_number(filled: Path, capsys: Captured) -> None:
+    for command in ("show", "retry", "cancel"):
+        assert run([command, "loop.wav"]) == 2
+        assert "not by 'loop.wav'" in capsys.readouterr().err
 
 
 def test_show_tells_everything(filled: Path, capsys: Captured) -> None:
@@ -88,6 +105,8 @@ def test_show_tells_everything(filled: Path, capsys: Captured) -> None:
         ["nonsense"],
         ["show"],
         ["show", "x"],
+        ["retry", "x"],
+        ["models", "pull", "nonsense"],
         ["show", "99"],
         ["show", "9" * 30],
         ["history", "--limit", "0"],
@@ -135,8 +154,9 @@ def test_models_that_are_missing_are_a_state(home: Path, capsys: Captured) -> No
     assert json.loads(capsys.readouterr().out)[0]["state"] == "missing"
     assert run(["models", "verify"]) == 1
     assert "bridge models pull" in capsys.readouterr().err
-    assert run(["models", "verify", "basic-picth"]) == 1
-    assert "basic-pitch" in capsys.readouterr().err
+    for command in ("verify", "pull"):
+        assert run(["models", command, "basic-picth"]) == 2
+        assert "Did you mean 'basic-pitch'?" in capsys.readouterr().err
 
 
 def test_models_that_are_there_are_verified(bridge_home: Path, capsys: Captured) -> None:
@@ -155,6 +175,25 @@ def test_the_help_names_every_command(capsys: Captured) -> None:
         "run convert status history show retry cancel trigger presets models init doctor demo --version"
     )
     assert all(command in out for command in commands.split())
+
+
+@pytest.mark.parametrize("command", ["convert", "show", "trigger", "history"])
+def test_the_help_shows_no_python(command: str, capsys: Captured) -> None:
+    assert run([command, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "list[" not in out
+    assert "<" not in out.replace("<=", "")
+
+
+def test_the_help_names_every_action(capsys: Captured) -> None:
+    assert run(["trigger", "--help"]) == 0
+    words = capsys.readouterr().out.replace(",", " ").split()
+    assert {name.replace("_", "-") for name in ACTIONS} <= {word.rstrip(".") for word in words}
+
+
+def test_the_list_of_commands_is_not_cut_off(capsys: Captured) -> None:
+    assert run(["--help"]) == 0
+    assert "..." not in capsys.readouterr().out.replace("[ARGS]...", "")
 
 
 def test_no_arguments_are_a_question_for_help(capsys: Captured) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from bridge.converters.base import ConversionRequest, Converter, Progress, Ticke
 from bridge.converters.local import LocalConverter
 from bridge.engine.models import ModelStore
 from bridge.engine.worker import Worker, WorkerOptions
-from bridge.errors import AudioError, Cancelled, Rejected, TicketLost
+from bridge.errors import AudioError, Cancelled, Rejected, TicketLost, TryLater
 from bridge.jobs.model import Fingerprint
 from bridge.testing import FakeConverter
 from support.polling import eventually
@@ -231,3 +232,46 @@ def test_a_look_tells_what_is_in_a_file(local: LocalConverter, tmp_path: Path) -
     (tmp_path / "b.wav").write_text("text")
     with pytest.raises(AudioError, match=r"b\.wav"):
         local.probe(tmp_path / "b.wav", Fingerprint.of(tmp_path / "b.wav")).result(30)
+
+
+def test_a_copy_that_changes_takes_nothing_from_the_job_of_another_file(
+    local: LocalConverter, request_for: Callable[..., ConversionRequest], tmp_path: Path
+) -> None:
+    # The same audio at two places is one ticket, but it may be read from either.
+    mine = request_for("mine", seconds=20.0)
+    other = tmp_path / "other.wav"
+    shutil.copy(mine.source, other)
+    local.speculate(replace(mine, source=other, fingerprint=Fingerprint.of(other)))
+    ticket = local.submit(mine)
+    other.write_bytes(b"written to again")
+    assert _ended(local, ticket).state == "done"
+
+
+def test_a_result_that_was_cleared_away_is_lost_and_made_again(
+    local: LocalConverter, request_for: Callable[..., ConversionRequest], tmp_path: Path
+) -> None:
+    request = request_for()
+    ticket = local.submit(request)
+    _ended(local, ticket)
+    shutil.rmtree(tmp_path / "scratch")
+    with pytest.raises(TicketLost):
+        local.fetch(ticket, tmp_path)
+    assert _ended(local, local.submit(request)).state == "done"
+    assert local.fetch(ticket, tmp_path)
+
+
+def test_an_engine_without_room_to_work_is_asked_again_later(
+    local: LocalConverter, request_for: Callable[..., ConversionRequest], tmp_path: Path
+) -> None:
+    shutil.rmtree(tmp_path / "scratch")
+    (tmp_path / "scratch").write_text("a file in its place")
+    with pytest.raises(TryLater):
+        local.submit(request_for())
+
+
+def test_what_an_engine_that_still_ends_leaves_behind_is_no_trouble(
+    models_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scratch" / "in use").mkdir(parents=True)
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # as where a file is still being written
+    LocalConverter(Worker("unused", WorkerOptions()), ModelStore(models_folder), tmp_path / "scratch")

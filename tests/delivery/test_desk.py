@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 import mido
 import pytest
 
+from bridge.delivery import desk, placing
 from bridge.delivery.desk import RETRY_AFTER_S, DeliveryDesk
 from bridge.delivery.placing import temp_path
 from bridge.errors import ModelError, StaleJobError
@@ -545,4 +547,56 @@ def test_a_drive_that_comes_back_with_the_remains_of_a_crash_is_tidied(bench: Be
     bench.clock.advance(RETRY_AFTER_S[-1])
     bench.deliver_all()
     assert {path.name for path in bench.project.iterdir()} == {SIDECAR, final.name}
+    assert bench.state(job_id) is JobState.DONE
+
+
+def test_a_disk_that_fails_right_after_the_rename_gets_no_second_sidecar(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = bench.converted()
+    bench.desk.handle(bench.due()[0])
+
+    def fail(_: Path) -> None:
+        monkeypatch.undo()
+        raise OSError(errno.EIO, "the drive was pulled out")
+
+    monkeypatch.setattr(placing, "sync_folder", fail)
+    bench.desk.handle(bench.due()[0])
+    assert bench.states(job_id)[1] == ("sidecar", "waiting_retry")
+    bench.clock.advance(RETRY_AFTER_S[0])
+    bench.deliver_all()
+    assert bench.files() == [SIDECAR, "Loop_100bpm_midi.mid"]
+    assert bench.state(job_id) is JobState.DONE
+
+
+def test_a_copy_that_came_meanwhile_is_adopted_without_a_sidecar(bench: Bench) -> None:
+    # The same audio twice, delivered at the same time by two threads.
+    first, second = bench.converted(), bench.converted()
+
+    def overtake(*_: object) -> None:
+        if bench.one(second).state is D.WRITING and bench.one(first).state is D.PENDING:
+            bench.desk.handle(bench.one(first))
+
+    bench.journal.listen(overtake)
+    bench.desk.handle(bench.one(second))
+    bench.clock.advance(1)
+    bench.deliver_all()
+    assert bench.files() == [SIDECAR, "Loop_100bpm_midi.mid"]
+
+
+def test_what_nobody_foresaw_waits_as_a_full_disk_does(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("unforeseen")
+
+    monkeypatch.setattr(desk, "render", stumble)
+    job_id = bench.converted()
+    bench.desk.handle(bench.due()[0])
+    assert bench.state(job_id) is JobState.WAITING
+    error = bench.one(job_id).error
+    assert error is not None
+    assert "unforeseen" in error["message"]
+    assert bench.due() == [], "it keeps no other delivery from its place"
+    monkeypatch.undo()
+    bench.clock.advance(RETRY_AFTER_S[0])
+    bench.deliver_all()
     assert bench.state(job_id) is JobState.DONE

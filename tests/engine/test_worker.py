@@ -14,8 +14,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bridge.engine.worker import Worker, WorkerOptions
-from bridge.errors import AudioError, BridgeError, Cancelled, WorkerDied, WorkerError, WorkerOutOfMemory
+from bridge.engine.worker import LANES, MAX_LOG_BYTES, Worker, WorkerOptions
+from bridge.errors import (
+    AudioError,
+    BridgeError,
+    Cancelled,
+    TryLater,
+    WorkerDied,
+    WorkerError,
+    WorkerOutOfMemory,
+)
 from support.polling import eventually
 
 TESTS = Path(__file__).parents[1]
@@ -234,3 +242,41 @@ def test_a_thousand_small_calls_all_come_back(make_worker: MakeWorker) -> None:
     calls = [worker.call("echo", {"say": n}, lane="quick") for n in range(1000)]
     assert [call.future.result(WAIT_S)["said"] for call in calls] == list(range(1000))
     assert time.monotonic() - began < WAIT_S
+
+
+def test_an_engine_that_cannot_be_started_fails_its_calls_and_is_tried_again(
+    make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = make_worker()
+    good = sys.executable
+    monkeypatch.setattr(sys, "executable", str(TESTS / "no such python"))
+    for lane in LANES:
+        error = worker.call("echo", {"say": 1}, lane=lane).future.exception(WAIT_S)
+        assert isinstance(error, WorkerDied)
+        assert "cannot be started" in error.message
+    assert worker.crashed(), "the supervisor starts it again"
+    monkeypatch.setattr(sys, "executable", good)
+    for lane in LANES:
+        assert worker.call("echo", {"say": 2}, lane=lane).future.result(WAIT_S)["said"] == 2
+    assert not worker.crashed()
+
+
+def test_a_log_that_cannot_be_written_does_not_keep_the_engine_from_working(
+    make_worker: MakeWorker, tmp_path: Path
+) -> None:
+    (tmp_path / "engine.log").mkdir()
+    assert make_worker().call("echo", {"say": 1}).future.result(WAIT_S)["said"] == 1
+
+
+def test_the_log_does_not_grow_for_ever(make_worker: MakeWorker, tmp_path: Path) -> None:
+    log = tmp_path / "engine.log"
+    log.write_bytes(b"x" * (MAX_LOG_BYTES + 1))
+    make_worker().call("echo", {"say": 1}).future.result(WAIT_S)
+    assert log.stat().st_size < MAX_LOG_BYTES
+    assert (tmp_path / "engine.log.1").stat().st_size > MAX_LOG_BYTES
+
+
+def test_a_disk_that_is_full_is_waited_for(make_worker: MakeWorker) -> None:
+    error = make_worker().call("no_room", {}).future.exception(WAIT_S)
+    assert isinstance(error, TryLater)
+    assert "disk is full" in error.message

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bridge.errors import WorkerDied
+from bridge.jobs import intake
 from bridge.jobs.intake import Intake, same_export
 from bridge.jobs.model import DeliveryState, Fingerprint, JobRequest, JobState, PlannedDelivery
 from bridge.jobs.records import JobDetail
@@ -107,7 +109,7 @@ def test_what_is_no_audio_becomes_a_failed_job_that_says_so(place: Place) -> Non
 def test_the_same_audio_again_is_no_job_while_its_results_are_there(place: Place, tmp_path: Path) -> None:
     first = place.job_of(place.bounce("a.wav"))
     assert first is not None
-    assert place.job_of(place.bounce("a.wav")) is None, "it is still under way"
+    assert place.job_of(place.request(first.parts[0].path)) is None, "it is still under way"
     place.deliver(first, tmp_path / "a_midi.mid")
     again = place.bounce("a.wav")
     os.utime(again.source, ns=(5, 5))
@@ -124,6 +126,45 @@ def test_the_same_audio_is_delivered_again_when_its_result_is_gone(place: Place,
     second = place.job_of(place.bounce("a.wav"))
     assert second is not None
     assert second.job.id != first.job.id
+
+
+def test_the_same_audio_written_while_it_is_converted_is_not_lost(place: Place) -> None:
+    # The conversion under way reads a file that was written to again, and will be refused because of that.
+    first = place.job_of(place.bounce("a.wav"))
+    assert first is not None
+    os.utime(first.parts[0].path, ns=(5, 5))
+    second = place.job_of(place.request(first.parts[0].path))
+    assert second is not None
+    assert second.job.id != first.job.id
+
+
+def test_what_was_begun_for_old_news_is_given_up(place: Place, tmp_path: Path) -> None:
+    first = place.job_of(place.bounce("a.wav"))
+    assert first is not None
+    place.deliver(first, tmp_path / "a_midi.mid")
+    os.utime(first.parts[0].path, ns=(5, 5))
+    again = place.request(first.parts[0].path)
+    place.intake.speculate(again)
+    [begun] = eventually(lambda: place.engine.speculated, what="work on suspicion")
+    assert place.job_of(again) is None
+    eventually(lambda: place.engine.withdrawn == [begun.key], what="the withdrawal")
+
+
+def test_a_journal_that_cannot_be_written_loses_no_bounce(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "TRY_AGAIN_S", 0.05)
+    pages = place.journal._one("PRAGMA page_count")
+    assert pages is not None
+    place.journal._one(f"PRAGMA max_page_count = {pages[0]}")
+    for number in range(30):  # what room there is on the last pages is soon taken
+        place.intake.accept(place.bounce(f"{number:02d} {'x' * 200}.wav", f"audio {number}"))
+    path = place.bounce(f"{'x' * 200}.wav", "by hand").source
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        place.intake.submit(request_of(path, fingerprint=Fingerprint.of(path))).result(30)
+    assert sum(place.journal.counts().values()) < 30
+    place.journal._one("PRAGMA max_page_count = 1000000")
+    eventually(lambda: sum(place.journal.counts().values()) == 30, what="a job for each bounce")
 
 
 def test_other_audio_at_the_same_path_is_a_new_version(place: Place, tmp_path: Path) -> None:
@@ -155,6 +196,25 @@ def test_the_tracks_of_one_export_are_parts_of_one_job(place: Place) -> None:
     assert bass.job.id == drums.job.id
     assert [part.path.stem for part in bass.parts] == ["Song Drums", "Song Bass"]
     assert len({drums.job.id, other.job.id, late.job.id}) == 3
+
+
+def test_files_of_different_days_are_no_export_in_whatever_order_they_are_found(place: Place) -> None:
+    today = place.job_of(place.bounce("Song 2.wav", "today", closed_at=90_000.0))
+    yesterday = place.job_of(place.bounce("Song 1.wav", "yest.", closed_at=100.0))
+    assert today
+    assert yesterday
+    assert today.job.id != yesterday.job.id
+
+
+def test_a_new_version_joins_no_export_that_has_the_file_already(place: Place) -> None:
+    drums = place.job_of(place.bounce("Song Drums.wav", "drums", closed_at=100.0))
+    bass = place.job_of(place.bounce("Song Bass.wav", "basss", closed_at=102.0))
+    again = place.job_of(place.bounce("Song Drums.wav", "DRUMS", closed_at=104.0))
+    assert drums
+    assert bass
+    assert again
+    assert bass.job.id == drums.job.id
+    assert again.job.id != drums.job.id
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bridge.errors import NotSent, OutcomeUnknown, Rejected, TryLater, WorkerDied, WorkerOutOfMemory
+from bridge.converters.base import ConversionRequest, Ticket
+from bridge.errors import (
+    Cancelled,
+    NotSent,
+    OutcomeUnknown,
+    Rejected,
+    StaleJobError,
+    TryLater,
+    WorkerDied,
+    WorkerOutOfMemory,
+)
 from bridge.jobs.model import ConversionState, DeliveryState, JobState
 from bridge.jobs.records import ConversionRecord, JobDetail
+from bridge.jobs.runner import LONGEST_SLEEP_S
 from bridge.testing import FakeConverter, ManualClock
 from support.journals import Works, add_job, planned
 from support.polling import eventually
@@ -282,7 +294,6 @@ def test_a_converter_that_is_full_keeps_no_other_waiting(make_works: MakeWorks, 
     assert len(paid.submitted) == 1
 
 
-@pytest.mark.slow
 def test_a_stumbling_delivery_is_tried_again_and_stops_nothing(make_works: MakeWorks, tmp_path: Path) -> None:
     works = make_works(FakeConverter("local"), start=False)
     attempts: list[int] = []
@@ -296,5 +307,72 @@ def test_a_stumbling_delivery_is_tried_again_and_stops_nothing(make_works: MakeW
     works.runner._deliver = deliver
     works.runner.start()
     job = add_job(works.journal, tmp_path / "a.wav")
+    eventually(lambda: works.journal.next_retry_at(0.0), what="the delivery to be set aside")
+    works.clock.advance(60)
+    works.runner.wake()
     _job_in(works, job, J.DONE)
     assert len(attempts) == 2
+
+
+def test_a_job_that_is_cancelled_while_it_is_handed_over_is_given_up_there_too(
+    make_works: MakeWorks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = FakeConverter("local", hold=True)
+    works = make_works(local, start=False)
+    job = add_job(works.journal, tmp_path / "a.wav")
+    submit = local.submit
+
+    def cancelled_meanwhile(request: ConversionRequest) -> Ticket:
+        ticket = submit(request)
+        assert works.journal.cancel_job(job) == [], "nobody knows the ticket yet"
+        return ticket
+
+    monkeypatch.setattr(local, "submit", cancelled_meanwhile)
+    with pytest.raises(StaleJobError):
+        works.steps.advance(works.journal.queued_conversions(1e12, "local", 1)[0])
+    assert isinstance(local.poll(Ticket("local-1")).error, Cancelled)
+
+
+def test_conversions_that_stumble_keep_no_other_from_its_place(
+    make_works: MakeWorks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = FakeConverter("local")
+    local.parallel = 2
+    works = make_works(local, start=False)
+    submit = local.submit
+
+    def stumble(request: ConversionRequest) -> Ticket:
+        if request.source.stem == "bad":
+            raise ZeroDivisionError("unforeseen")
+        return submit(request)
+
+    monkeypatch.setattr(local, "submit", stumble)
+    for number in range(local.parallel):
+        add_job(works.journal, tmp_path / "bad.wav", samples=str(number), priority=20)
+    good = add_job(works.journal, tmp_path / "good.wav", samples="good")
+    works.runner.start()
+    _conversion_in(works, good, C.DONE)
+    [bad, _] = works.journal.due_conversions(1e12, 2, states=[C.QUEUED])
+    assert bad.retry_at is not None
+
+
+def test_a_cache_folder_that_is_cleared_meanwhile_is_made_again(
+    make_works: MakeWorks, tmp_path: Path
+) -> None:
+    works = make_works(FakeConverter("local"), start=False)
+    shutil.rmtree(tmp_path / "cache")
+    works.runner.start()
+    job = add_job(works.journal, tmp_path / "a.wav")
+    _conversion_in(works, job, C.DONE)
+
+
+def test_who_waits_for_a_place_does_not_keep_the_runner_awake(make_works: MakeWorks, tmp_path: Path) -> None:
+    local = FakeConverter("local")
+    local.parallel = 0
+    works = make_works(local, start=False)
+    add_job(works.journal, tmp_path / "a.wav")
+    [row] = works.journal.queued_conversions(1e12, "local", 1)
+    works.journal.postpone_conversion(row.id, None, works.clock.wall() + 5.0)
+    assert works.runner._until_next(after=works.runner._tick()) == pytest.approx(5.0)
+    works.clock.advance(6.0)
+    assert works.runner._until_next(after=works.runner._tick()) == LONGEST_SLEEP_S

@@ -237,3 +237,37 @@ def test_many_threads_write_at_once_and_nothing_is_lost(journal: Journal, tmp_pa
     assert len({part.path for job in journal.jobs(limit=200) for part in journal.detail(job.id).parts}) == 100  # type: ignore[union-attr]
     created = [event for event in journal.events_since(0) if event.kind == "job.created"]
     assert len(created) == 100
+
+
+def test_a_full_disk_leaves_no_event_of_what_was_not_written(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.sqlite3", clock=ManualClock())
+    told: list[Event] = []
+    journal.listen(told.extend)
+    pages = journal._one("PRAGMA page_count")
+    assert pages is not None
+    journal._one(f"PRAGMA max_page_count = {pages[0]}")
+    failed = 0
+    for number in range(50):
+        try:
+            add_job(journal, tmp_path / f"{number} {'x' * 500}.wav", samples=str(number))
+        except sqlite3.OperationalError:
+            failed += 1
+    assert failed
+    journal._one("PRAGMA max_page_count = 1000000")
+    add_job(journal, tmp_path / "a.wav")
+    assert [event.id for event in told] == [event.id for event in journal.events_since(0, 10_000)]
+    journal.close()
+
+
+def test_cancelling_a_job_wakes_who_waited_for_the_same_conversion(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.sqlite3", clock=ManualClock())
+    first = add_job(journal, tmp_path / "a.wav")
+    add_job(journal, tmp_path / "copy of a.wav")
+    row, twin = journal.queued_conversions(1e12, "local", 2)
+    if row.job_id != first:
+        row, twin = twin, row
+    journal.move_conversion(row.id, C.QUEUED, C.SUBMITTING, cache_key="k")
+    journal.postpone_conversion(twin.id, "k", 1e12)
+    journal.cancel_job(first)
+    assert journal.conversion(twin.id).retry_at is None
+    journal.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -63,6 +64,10 @@ def _stumble(arguments: Mapping[str, Any], context: TaskContext) -> Any:
     raise ZeroDivisionError("unforeseen")
 
 
+def _no_room(arguments: Mapping[str, Any], context: TaskContext) -> Any:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def _no_memory(arguments: Mapping[str, Any], context: TaskContext) -> Any:
     raise MemoryError
 
@@ -85,6 +90,7 @@ if __name__ == "__main__":
             "die": _die,
             "refuse": _refuse,
             "stumble": _stumble,
+            "no_room": _no_room,
             "no_memory": _no_memory,
             "chatty": _chatty,
         },
