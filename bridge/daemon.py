@@ -173,8 +173,10 @@ class Daemon(BridgeCore):
     def _start_triggers(self, stack: ExitStack) -> None:
         from bridge.triggers.folder import FolderTrigger
 
-        if not self.settings.folders:
-            for folder in default_folders():
+        watched = {folder.path for folder in self.folders()}
+        for folder in default_folders():
+            # Our own folder is made; one that the musician named may be a drive that is not plugged in.
+            if folder.path in watched:
                 folder.path.mkdir(parents=True, exist_ok=True)
         self.triggers: list[FolderTrigger] = []
         for folder in self.folders():

@@ -46,7 +46,8 @@ def examine(home: Path) -> Iterator[Check]:
         try:
             yield from check(home)
         except BridgeError as error:
-            yield Check(name, "fail", error.message, error.remedy)
+            where = f"{error.file}: " if error.file else ""
+            yield Check(name, "fail", f"{where}{error.message}", error.remedy)
         except Exception as error:  # noqa: BLE001  a check that stumbles is itself a finding
             yield Check(
                 name, "fail", f"{type(error).__name__}: {error}", "Report this, with logs/bridge.log."

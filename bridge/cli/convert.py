@@ -106,7 +106,8 @@ def _tell(outcomes: Outcomes, connection: Connection, *, not_begun: int = 0, as_
         _tell_stopped(len(outcomes.open), not_begun, is_daemon=connection.is_daemon)
         return STOPPED_EXIT
     if not_begun:
-        output.note(f"{not_begun} file(s) were not begun because of that.")
+        were = "1 more file was" if not_begun == 1 else f"{not_begun} more files were"
+        output.note(f"{were} not begun because of that.")
     wrong_use = [error.exit_code for error in outcomes.refused.values()]
     return 0 if outcomes.all_done() else max(wrong_use, default=1)
 
@@ -133,7 +134,7 @@ def _tell_stopped(open_jobs: int, not_begun: int, *, is_daemon: bool) -> None:
         then = "the running bridge goes on" if is_daemon else "the next start goes on: bridge run"
         words += f" {jobs} in the journal, and {then}."
     if not_begun:
-        words += f" Not begun: {not_begun} file(s)."
+        words += f" Not begun: {not_begun} {'file' if not_begun == 1 else 'files'}."
     output.note(words)
 
 

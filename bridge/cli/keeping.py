@@ -154,6 +154,8 @@ def doctor(*, as_json: bool) -> int:
 def _check_lines(checks: Sequence[Check]) -> Iterator[str]:
     width = max(len(check.name) for check in checks)
     for check in checks:
-        yield f"{check.state:4}  {check.name:{width}}  {check.what}"
+        # A list of faults stands under its first line.
+        what = check.what.replace("\n", f"\n      {'':{width}}")
+        yield f"{check.state:4}  {check.name:{width}}  {what}"
         if check.remedy and check.state != "ok":
             yield f"      {'':{width}}  → {check.remedy}"

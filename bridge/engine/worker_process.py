@@ -46,13 +46,16 @@ class Answers:
 class LaneRunner(threading.Thread):
     """Runs the calls of one lane, one after the other."""
 
-    def __init__(self, lane: str, answers: Answers, threads: int, tasks: Mapping[str, Task]) -> None:
+    def __init__(
+        self, lane: str, answers: Answers, woken: threading.Event, threads: int, tasks: Mapping[str, Task]
+    ) -> None:
         super().__init__(name=f"lane-{lane}", daemon=True)
         self.calls: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
         self.cancelled: set[int] = set()
         self.last_work = time.monotonic()
         self.busy = False
         self._answers = answers
+        self._woken = woken
         self._threads = threads
         self._tasks = tasks
 
@@ -60,6 +63,7 @@ class LaneRunner(threading.Thread):
         while True:
             message = self.calls.get()
             self.busy = True
+            self._woken.set()
             self._answers.send({"id": message["id"], **self._outcome(message)})
             self.last_work = time.monotonic()
             self.busy = False
@@ -122,11 +126,17 @@ def _unforeseen(error: Exception) -> BridgeError:
     )
 
 
-def _watch(lanes: Mapping[str, LaneRunner], *, memory_mb: int, idle_exit_s: float) -> None:
+def _watch(
+    lanes: Mapping[str, LaneRunner], woken: threading.Event, *, memory_mb: int, idle_exit_s: float
+) -> None:
     """Ends the process when it is too large or has been idle for long. Runs for ever otherwise."""
     process = psutil.Process()
     while True:
-        time.sleep(WATCH_EVERY_S if any(lane.busy for lane in lanes.values()) else 1.0)
+        if any(lane.busy for lane in lanes.values()):
+            time.sleep(WATCH_EVERY_S)
+        else:
+            woken.wait(1.0)  # Work that begins is watched from its beginning.
+            woken.clear()
         if memory_mb and process.memory_info().rss > memory_mb * 2**20:
             os._exit(OUT_OF_MEMORY_EXIT)
         idle_since = max(lane.last_work for lane in lanes.values())
@@ -156,11 +166,12 @@ def main(tasks: Mapping[str, Task], load_ahead: Callable[[], None]) -> None:
     options = json.loads(sys.stdin.buffer.readline() or b'{"options": {}}')["options"]
     if options.get("low_priority"):
         _lower_priority()
-    lanes = {lane: LaneRunner(lane, answers, options.get("threads", 1), tasks) for lane in LANES}
+    woken, threads = threading.Event(), options.get("threads", 1)
+    lanes = {lane: LaneRunner(lane, answers, woken, threads, tasks) for lane in LANES}
     for lane in lanes.values():
         lane.start()
     limits = {name: options.get(name, 0) for name in ("memory_mb", "idle_exit_s")}
-    threading.Thread(target=_watch, args=(lanes,), kwargs=limits, daemon=True).start()
+    threading.Thread(target=_watch, args=(lanes, woken), kwargs=limits, daemon=True).start()
     for line in sys.stdin.buffer:
         message = json.loads(line)
         if "cancel" in message:

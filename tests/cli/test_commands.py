@@ -256,7 +256,9 @@ def test_doctor_tells_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     ):
         assert words in done.stdout
     (home / "config.toml").write_text("folder = 1")
-    assert "folders" in bridge(home, "doctor").stdout
+    told = bridge(home, "doctor").stdout
+    assert "folders" in told
+    assert str(home / "config.toml") in told
 
 
 def test_a_journal_that_is_none_is_told(tmp_path: Path) -> None:

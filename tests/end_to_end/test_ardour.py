@@ -85,8 +85,8 @@ def ardour(home: Path, *command: str | Path) -> subprocess.CompletedProcess[str]
 def export(home: Path, session: Path, folder: Path) -> Path:
     """The file that Ardour exported.
 
-    Ardour 7.3 without a screen now and then aborts (heap corruption of its own), and its file may be wrong
-    then: that one does not count, and it is tried under the next name.
+    Ardour 7.3 aborts now and then on this session, whose region is written by hand (heap corruption; whose
+    fault it is was not found out). Its file may be wrong then: it does not count, and the next name is tried.
     """
     for attempt in range(ATTEMPTS):
         file = folder / f"loop{attempt + 1}_96bpm.wav"

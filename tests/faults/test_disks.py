@@ -113,7 +113,7 @@ def test_a_watched_folder_that_goes_and_comes_back(make_bridge: MakeBridge, tmp_
 
 def test_an_engine_out_of_memory_fails_that_job_and_no_other(make_bridge: MakeBridge) -> None:
     bridge = make_bridge(memory_mb=64)
-    write_tone(bridge.watched / "large.wav", seconds=30.0)
+    write_tone(bridge.watched / "large.wav", seconds=90.0)
     [detail] = bridge.settled(1)
     assert detail.job.state is JobState.FAILED
     error = detail.parts[0].error or detail.conversions[0].error
