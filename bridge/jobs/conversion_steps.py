@@ -116,14 +116,7 @@ class ConversionSteps:
     def request_for(self, planned: PlannedConversion, source: Source) -> ConversionRequest:
         """The request that `planned` will make for `source`. Raises ModelError where a model is missing."""
         converter = self._converters[planned.converter]
-        key = cache_key(
-            samples_sha256=source.samples_sha256,
-            conversion=planned.conversion,
-            parameters=planned.parameters,
-            converter=planned.converter,
-            fingerprint=converter.fingerprint(planned.conversion),
-        )
-        return ConversionRequest(planned.conversion, planned.parameters, source.path, key, source.fingerprint)
+        return _request(planned, converter, source.path, source.samples_sha256, source.fingerprint)
 
     def is_cached(self, key: str) -> bool:
         return self._cache.lookup(key) is not None
@@ -139,7 +132,7 @@ class ConversionSteps:
             )
             return self._fail(conversion, missing)
         try:
-            request = self._request(conversion, converter)
+            request = _request(conversion, converter, *self._input(conversion))
         except (BridgeError, OSError) as error:
             known = error if isinstance(error, BridgeError) else ConverterError(f"{error}.")
             return self._fail(conversion, known)
@@ -277,17 +270,6 @@ class ConversionSteps:
 
     # What they share
 
-    def _request(self, conversion: ConversionRecord, converter: Converter) -> ConversionRequest:
-        source, samples, fingerprint = self._input(conversion)
-        key = cache_key(
-            samples_sha256=samples,
-            conversion=conversion.conversion,
-            parameters=conversion.parameters,
-            converter=conversion.converter,
-            fingerprint=converter.fingerprint(conversion.conversion),
-        )
-        return ConversionRequest(conversion.conversion, conversion.parameters, source, key, fingerprint)
-
     def _input(self, conversion: ConversionRecord) -> tuple[Path, str, Fingerprint | None]:
         if conversion.artifact_id is None:
             part = self._journal.part(conversion.part_id)
@@ -346,3 +328,21 @@ class ConversionSteps:
 
     def _chooser(self, job: JobRecord) -> plan.ChooseConverter:
         return lambda step: self.choose_converter(step, private=job.private)
+
+
+def _request(
+    wanted: PlannedConversion | ConversionRecord,
+    converter: Converter,
+    source: Path,
+    samples_sha256: str,
+    fingerprint: Fingerprint | None,
+) -> ConversionRequest:
+    """The one way to a request and its key: work on suspicion is found by the job only if both agree."""
+    key = cache_key(
+        samples_sha256=samples_sha256,
+        conversion=wanted.conversion,
+        parameters=wanted.parameters,
+        converter=wanted.converter,
+        fingerprint=converter.fingerprint(wanted.conversion),
+    )
+    return ConversionRequest(wanted.conversion, wanted.parameters, source, key, fingerprint)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bridge.jobs.model import Fingerprint, Source
+from bridge.jobs.model import Fingerprint
 from bridge.jobs.records import (
     ArtifactRecord,
     ConversionRecord,
@@ -245,9 +245,6 @@ class Views:
             if row is not None:
                 return Path(row["path"])
         return None
-
-    def source_of(self, part_id: int) -> Source | None:
-        return self.part(part_id).source
 
     # What people ask
 

@@ -64,6 +64,16 @@ def open_source(path: Path) -> Iterator[Source]:
         yield source
 
 
+def _told_blocks(stream: Iterator[Samples], path: Path) -> Iterator[Samples]:
+    """The blocks of `stream`; what goes wrong in it is told, what goes wrong in its reader is not ours."""
+    while True:
+        with told(path):
+            block = next(stream, None)
+        if block is None:
+            return
+        yield block
+
+
 @contextmanager
 def told(path: Path) -> Iterator[None]:
     """Turns what the libraries and the system raise into AudioError."""
@@ -167,12 +177,9 @@ def _open_raw(path: Path, layout: Layout, pcm: PcmFormat, stack: ExitStack) -> S
 
     def blocks() -> Iterator[Samples]:
         frames = 0
-        stream = raw_blocks(file, layout, pcm, block_frames=_block_frames(pcm.channels))
-        while True:
-            with told(path):
-                block = next(stream, None)
-            if block is None:
-                break
+        for block in _told_blocks(
+            raw_blocks(file, layout, pcm, block_frames=_block_frames(pcm.channels)), path
+        ):
             frames += len(block)
             yield block
         warnings.extend(_header_warnings(layout, frames / pcm.rate_hz))
@@ -267,12 +274,7 @@ def _open_ffmpeg(path: Path, kind: Kind, stack: ExitStack) -> Source:
 
     def blocks() -> Iterator[Samples]:
         frames = 0
-        stream = pipe_blocks(pipe, pcm, block_frames=_block_frames(pcm.channels))
-        while True:
-            with told(path):
-                block = next(stream, None)
-            if block is None:
-                break
+        for block in _told_blocks(pipe_blocks(pipe, pcm, block_frames=_block_frames(pcm.channels)), path):
             frames += len(block)
             yield block
         if words := complaint_of(complaints):
