@@ -1,195 +1,177 @@
-"""Notes in seconds, and the MIDI files that they are written to and read from. Pure.
+"""Notes written as MIDI in the project's time. Pure.
 
-Times are kept in seconds and become ticks only in the Standard MIDI File, whatever its tempo
-(The Complete MIDI 1.0 Detailed Specification, Standard MIDI Files 1.0).
+Standard MIDI Files of type 1, 960 ticks a quarter note: tempo map, meters, keys and markers on track 0, the
+notes on track 1 (The Complete MIDI 1.0 Detailed Specification, Standard MIDI Files 1.0).
 """
 
 from __future__ import annotations
 
-import io
-from bisect import bisect_right
-from collections import defaultdict, deque
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal, get_args
 
-import mido
+from bridge.media import midi_bends as bends
+from bridge.media import midi_bytes as midi
+from bridge.media.midi_bytes import LAST_TICK, Event
+from bridge.media.midi_conductor import conductor, on_bar_line
+from bridge.media.midi_notes import PlacedNote, placed_notes
+from bridge.media.midi_reading import smf_timeline, smf_to_notes
+from bridge.media.musical_time import PPQN, Timeline, ticks_at
+from bridge.media.notes import Transcription, check_range, check_transcription
+from bridge.media.quantise import Quantise
 
-from bridge.media.notes import Note, check_duration, check_note, check_range, in_time
+__all__ = [
+    "LAST_TICK", "PPQN", "MidiFileResult", "MidiStart", "notes_to_smf", "smf_timeline", "smf_to_notes",
+]  # fmt: skip
 
-PPQN = 960
-DEFAULT_TEMPO_US = 500_000
-LOWEST_BPM, HIGHEST_BPM = 4.0, 1000.0
-HIGHEST_PPQN = 0x7FFF  # the bit above it means SMPTE time
-# Four bytes of a variable-length quantity hold no more.
-LAST_TICK = 0x0FFFFFFF
+MidiStart = Literal["bounce", "bar", "project"]
+
+# A duration is a float: what lies this little behind a tick still ends on it.
+_ROUNDING_TICKS = Fraction(1, 1_000_000)
+# A synthesizer lets a note die away: bends are undone after that, so that nobody hears it.
+_RELEASE_S = Fraction(1, 4)
+_SUSTAIN, _DOWN, _UP = 64, 127, 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """A note on the grid of ticks."""
+@dataclass(frozen=True)
+class MidiFileResult:
+    """A MIDI file, and what was done to make it one.
 
-    start: int
-    end: int
-    pitch: int
-    velocity: int
+    `drift_s` is the worst difference between the file's tempo events and the project's map. `start_beat` is
+    the project's beat at tick 0. `bars_kept` is False where a bar was cut short and no meter can say so.
+    `left_out` notes had ended before the file begins; `unbent` notes found no free channel for their bends.
+    """
+
+    data: bytes = field(repr=False)
+    drift_s: float
+    start_beat: Fraction
+    end_tick: int
+    notes: int
+    left_out: int = 0
+    unbent: int = 0
+    bars_kept: bool = True
 
 
 def notes_to_smf(
-    notes: Iterable[Note],
+    heard: Transcription,
+    timeline: Timeline,
     *,
-    tempo_bpm: float,
     track_name: str,
-    duration_s: float | None = None,
+    start: MidiStart = "bounce",
+    quantise: Quantise | None = None,
     program: int | None = None,
-    channel: int = 0,
-) -> bytes:
-    """A Standard MIDI File of type 1: tempo, 4/4 and name on track 0, the notes on track 1.
+) -> MidiFileResult:
+    """Writes what was heard as a MIDI file that stands in the project's time.
 
-    A note's time in seconds is the same with every tempo, to half a tick. Notes are at least one tick long
-    and never overlap on one pitch. The file ends at `duration_s`, or with the last note if that is later.
+    `start` says what tick 0 is: the audio's first sample ("bounce"), the bar line at or before it ("bar"), or
+    the beginning of the project's bar 1 ("project"). A note's tick is its place on the project's map, rounded
+    once. The file ends with the audio, or with the last note if that is later. Drums go to channel 10.
     Raises ValueError, with the range, for values that cannot be.
     """
-    check_range("tempo_bpm", tempo_bpm, LOWEST_BPM, HIGHEST_BPM)
-    check_range("channel", channel, 0, 15)
+    check_transcription(heard)
     if program is not None:
         check_range("program", program, 0, 127)
-    check_duration(duration_s or 0.0)
-    tempo_us = round(60_000_000 / tempo_bpm)
-    placed = _placed(notes, tempo_us)
-    end = max([_ticks(duration_s or 0.0, tempo_us), *(note.end for note in placed)])
-    name = " ".join("".join(c if c.isprintable() else " " for c in track_name).split())
-    file = mido.MidiFile(type=1, ticks_per_beat=PPQN, charset="utf-8")
-    file.tracks.append(_tempo_track(tempo_us, name, end))
-    file.tracks.append(_note_track(placed, name, end, program=program, channel=channel))
-    out = io.BytesIO()
-    file.save(file=out)
-    return out.getvalue()
+    origin = _origin(timeline, start)
+    bending = heard.pitch_bends != "off" and not heard.drums
+    placed = placed_notes(heard.notes, timeline, origin, how=quantise, bends=bending)
+    end_tick = _end_tick(heard, timeline, origin, placed)
+    head = conductor(timeline, origin, end_tick)
+    assigned = bends.on_channels(placed, heard.pitch_bends, drums=heard.drums)
+    events = [
+        *_note_events(assigned.notes),
+        *_bends(assigned.notes, heard, _release(timeline, origin, end_tick)),
+        *_programs(assigned.notes, heard, program),
+        *_pedal(assigned.notes, heard, timeline, origin, end_tick),
+    ]
+    tracks = (midi.track(track_name, head.events, end_tick), midi.track(track_name, events, end_tick))
+    return MidiFileResult(
+        data=midi.smf(tracks, ppqn=PPQN),
+        drift_s=head.drift_s,
+        start_beat=origin,
+        end_tick=end_tick,
+        notes=len(placed),
+        left_out=len(heard.notes) - len(placed),
+        unbent=assigned.unbent,
+        bars_kept=head.bars_kept,
+    )
 
 
-def _ticks(time_s: float, tempo_us: int) -> int:
-    tick = round(time_s * 1_000_000 * PPQN / tempo_us)
-    check_range("time in ticks", tick, 0, LAST_TICK)
-    return tick
+def _origin(timeline: Timeline, start: MidiStart) -> Fraction:
+    """The project's beat at tick 0."""
+    if start not in get_args(MidiStart):
+        raise ValueError(f"start must be one of {', '.join(get_args(MidiStart))}, not {start!r}")
+    if start == "project":
+        return Fraction(0)
+    begins = timeline.beat_of_audio(0)
+    return on_bar_line(timeline.meters, begins) if start == "bar" else begins
 
 
-def _placed(notes: Iterable[Note], tempo_us: int) -> list[_Placed]:
-    by_pitch: defaultdict[int, list[_Placed]] = defaultdict(list)
-    for note in sorted(notes, key=in_time):
-        check_note(note)
-        start = _ticks(note.start_s, tempo_us)
-        end = max(start + 1, _ticks(note.end_s, tempo_us))
-        line = by_pitch[note.pitch]
-        _join(line, _Placed(start, end, int(note.pitch), int(note.velocity)))
-    return [note for line in by_pitch.values() for note in line]
+def _end_tick(heard: Transcription, timeline: Timeline, origin: Fraction, notes: list[PlacedNote]) -> int:
+    ends = (timeline.beat_of_audio(heard.duration_s) - origin) * PPQN
+    last = max([0, math.ceil(ends - _ROUNDING_TICKS), *(note.end for note in notes)])
+    if last > LAST_TICK:
+        raise ValueError(f"time in ticks must be in range 0..{LAST_TICK}, not {last}")
+    return last
 
 
-def _join(line: list[_Placed], note: _Placed) -> None:
-    """Appends a note to those of its pitch: ends the one before it, or joins it at the same tick."""
-    if line and line[-1].start == note.start:
-        before = line.pop()
-        velocity = max(before.velocity, note.velocity)
-        note = _Placed(note.start, max(before.end, note.end), note.pitch, velocity)
-    elif line and line[-1].end > note.start:
-        before = line.pop()
-        line.append(_Placed(before.start, note.start, before.pitch, before.velocity))
-    line.append(note)
+def _note_events(notes: tuple[PlacedNote, ...]) -> list[Event]:
+    events = [
+        (note.start, bends.ON_RANK, midi.note_on(note.channel, note.pitch, note.velocity)) for note in notes
+    ]
+    events += [(note.end, bends.OFF_RANK, midi.note_off(note.channel, note.pitch)) for note in notes]
+    return events
 
 
-def _tempo_track(tempo_us: int, name: str, end: int) -> Any:
-    return mido.MidiTrack([
-        mido.MetaMessage("track_name", name=name, time=0),
-        mido.MetaMessage("set_tempo", tempo=tempo_us, time=0),
-        mido.MetaMessage("time_signature", numerator=4, denominator=4, time=0),
-        mido.MetaMessage("end_of_track", time=end),
-    ])  # fmt: skip
+def _bends(
+    notes: tuple[PlacedNote, ...], heard: Transcription, released: Callable[[int], int]
+) -> list[Event]:
+    if heard.drums or heard.pitch_bends == "off":
+        return []
+    mode = heard.pitch_bends
+    semitones = bends.bend_range(notes, mode)
+    return [
+        *bends.setup_events(notes, mode, semitones),
+        *bends.bend_events(notes, semitones, always=mode == "mpe", released=released),
+    ]
 
 
-def _note_track(placed: list[_Placed], name: str, end: int, *, program: int | None, channel: int) -> Any:
-    track = mido.MidiTrack([mido.MetaMessage("track_name", name=name, time=0)])
-    if program is not None:
-        track.append(mido.Message("program_change", program=program, channel=channel, time=0))
-    # The second field sorts note-offs before note-ons at one tick.
-    events = [(note.end, 0, note.pitch, 0) for note in placed]
-    events += [(note.start, 1, note.pitch, note.velocity) for note in placed]
-    now = 0
-    for tick, is_on, pitch, velocity in sorted(events):
-        kind = "note_on" if is_on else "note_off"
-        track.append(
-            mido.Message(kind, note=pitch, velocity=velocity or 64, channel=channel, time=tick - now)
-        )
-        now = tick
-    track.append(mido.MetaMessage("end_of_track", time=end - now))
-    return track
+def _release(timeline: Timeline, origin: Fraction, end_tick: int) -> Callable[[int], int]:
+    def released(tick: int) -> int:
+        time_s = timeline.tempo.seconds_at(origin + Fraction(tick, PPQN)) + _RELEASE_S
+        return min(end_tick, max(tick, ticks_at(timeline.tempo.beat_at(time_s) - origin)))
+
+    return released
 
 
-_MIDO_FAULTS = (
-    EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError, mido.KeySignatureError,
-)  # fmt: skip
-"""What mido raises for bytes that are no MIDI file."""
+def _channels(notes: tuple[PlacedNote, ...], heard: Transcription) -> list[int]:
+    """The channels that a message for the whole instrument goes to; in MPE the master's speaks for all."""
+    if heard.drums:
+        return [bends.DRUM_CHANNEL]
+    if heard.pitch_bends == "per_note":
+        return sorted({0, *(note.channel for note in notes)})
+    return [0]
 
 
-def smf_to_notes(data: bytes) -> list[Note]:
-    """All notes of a Standard MIDI File in seconds, by its tempo map, in order of time.
-
-    A note that is never ended lasts until its track does. Raises ValueError for bytes that are no MIDI file.
-    """
-    try:
-        # Every byte is a letter in Latin-1, so that names in any charset can be passed over.
-        file = mido.MidiFile(file=io.BytesIO(data), charset="latin1")
-    except _MIDO_FAULTS as fault:
-        raise ValueError(f"this is no MIDI file: {fault}") from fault
-    if not 0 < file.ticks_per_beat <= HIGHEST_PPQN:
-        raise ValueError("MIDI files in SMPTE time cannot be read")
-    clock = _TempoMap(file.tracks, file.ticks_per_beat)
-    notes = [note for track in file.tracks for note in _notes_of(track, clock)]
-    return sorted(notes, key=in_time)
+def _programs(notes: tuple[PlacedNote, ...], heard: Transcription, program: int | None) -> list[Event]:
+    if program is None:
+        return []
+    return [(0, bends.SETUP_RANK, midi.program(channel, program)) for channel in _channels(notes, heard)]
 
 
-class _TempoMap:
-    """Ticks to seconds through all changes of tempo."""
-
-    def __init__(self, tracks: Iterable[Any], ppqn: int) -> None:
-        changes: dict[int, int] = {0: DEFAULT_TEMPO_US}
-        for track in tracks:
-            tick = 0
-            for message in track:
-                tick += message.time
-                if message.type == "set_tempo":
-                    changes[tick] = message.tempo
-        self._ppqn = ppqn
-        self._ticks = sorted(changes)
-        self._tempi_us = [changes[tick] for tick in self._ticks]
-        self._micros = [0.0]  # microseconds times ppqn: whole numbers, so nothing adds up
-        for index in range(1, len(self._ticks)):
-            length = self._ticks[index] - self._ticks[index - 1]
-            self._micros.append(self._micros[-1] + length * self._tempi_us[index - 1])
-
-    def seconds(self, tick: int) -> float:
-        """The time of a tick."""
-        index = bisect_right(self._ticks, tick) - 1
-        micros = self._micros[index] + (tick - self._ticks[index]) * self._tempi_us[index]
-        return micros / (self._ppqn * 1_000_000)
-
-
-def _notes_of(track: Iterable[Any], clock: _TempoMap) -> list[Note]:
-    notes: list[Note] = []
-    sounding: defaultdict[tuple[int, int], deque[tuple[int, int]]] = defaultdict(deque)
-    tick = 0
-    for message in track:
-        tick += message.time
-        if message.type not in ("note_on", "note_off"):
+def _pedal(
+    notes: tuple[PlacedNote, ...], heard: Transcription, timeline: Timeline, origin: Fraction, end_tick: int
+) -> list[Event]:
+    """The sustain pedal, up again at the end of the file at the latest."""
+    events: list[Event] = []
+    channels = _channels(notes, heard)
+    for span in heard.sustain:
+        ticks = (ticks_at(timeline.beat_of_audio(time_s) - origin) for time_s in span)
+        down, up = (min(end_tick, max(0, tick)) for tick in ticks)
+        if down == up:
             continue
-        line = sounding[message.channel, message.note]
-        if message.type == "note_on" and message.velocity > 0:
-            line.append((tick, message.velocity))
-        elif line:
-            notes.append(_ended(line.popleft(), message.note, tick, clock))
-    for (_, pitch), line in sounding.items():
-        notes.extend(_ended(begun, pitch, tick, clock) for begun in line)
-    return notes
-
-
-def _ended(begun: tuple[int, int], pitch: int, tick: int, clock: _TempoMap) -> Note:
-    start, velocity = begun
-    return Note(clock.seconds(start), clock.seconds(tick), pitch, velocity)
+        for channel in channels:
+            events.append((down, bends.PEDAL_DOWN_RANK, midi.control(channel, _SUSTAIN, _DOWN)))
+            events.append((up, bends.PEDAL_UP_RANK, midi.control(channel, _SUSTAIN, _UP)))
+    return events
