@@ -23,6 +23,9 @@ SMALL_TAIL_BYTES = 16
 SECTOR_BYTES = 512
 TAG_BEGINNINGS = (b"ID3", b"TAG", b"APETAGEX")
 FORMAT_HEAD_BYTES = 64
+DS64_HEAD_BYTES = 36  # the chunk's head, three sizes and the length of the table
+DS64_ROW_BYTES = 12
+MOST_DS64_ROWS = 64
 
 
 class Agreement(StrEnum):
@@ -186,11 +189,19 @@ def _large_sizes(file: BinaryIO, head: bytes) -> dict[bytes, int]:
     """The 64-bit sizes of an RF64 or BW64 file: its `ds64` chunk stands first (EBU Tech 3306, 3.4)."""
     if head[:4] not in (b"RF64", b"BW64"):
         return {}
-    ds64 = _read_at(file, 12, 28)
+    ds64 = _read_at(file, 12, DS64_HEAD_BYTES + MOST_DS64_ROWS * DS64_ROW_BYTES)
     if len(ds64) < 28 or ds64[:4] != b"ds64":
         return {}
     whole, data = struct.unpack("<QQ", ds64[8:24])
-    return {b"RIFF": whole, b"data": data}
+    return {**_large_chunks(ds64), b"RIFF": whole, b"data": data}
+
+
+def _large_chunks(ds64: bytes) -> dict[bytes, int]:
+    """The table behind a `ds64` chunk's fixed fields: the sizes of other chunks above 4 GiB."""
+    body_bytes, rows = struct.unpack("<4xI24xI", ds64[:DS64_HEAD_BYTES]) if len(ds64) >= 36 else (0, 0)
+    end = min(len(ds64), 8 + body_bytes)
+    ends = range(DS64_HEAD_BYTES + DS64_ROW_BYTES, end + 1, DS64_ROW_BYTES)
+    return dict(struct.unpack("<4sQ", ds64[at - DS64_ROW_BYTES : at]) for at in list(ends)[:rows])
 
 
 def _stated_end(head: bytes, dialect: _Dialect, large: dict[bytes, int]) -> int | None:
@@ -287,15 +298,23 @@ def is_empty_with_chunks(file: BinaryIO, layout: Layout) -> bool:
     return _is_chain(file, _DIALECTS[layout.magic], layout.samples_at, layout.file_bytes)
 
 
+def chunks_behind_none(file: BinaryIO, layout: Layout) -> tuple[Chunk, ...]:
+    """The chunks that follow samples of size 0; none where the samples are only not counted (yet)."""
+    if not is_empty_with_chunks(file, layout):
+        return ()
+    return _walk(file, _DIALECTS[layout.magic], layout.samples_at, layout.file_bytes, {})
+
+
 def _is_chain(file: BinaryIO, dialect: _Dialect, start: int, file_bytes: int) -> bool:
-    if not _is_name(_read_at(file, start, 4)):
+    if not is_name(_read_at(file, start, 4)):
         return False
     chunks = _walk(file, dialect, start, file_bytes, {})
-    if not chunks or not all(_is_name(chunk.name) for chunk in chunks):
+    if not chunks or not all(is_name(chunk.name) for chunk in chunks):
         return False
     last = chunks[-1]
     return last.size is not None and abs(last.body + last.size - file_bytes) <= 1
 
 
-def _is_name(name: bytes) -> bool:
-    return name.isascii() and name.decode("ascii").isprintable()
+def is_name(name: bytes) -> bool:
+    """True for four letters that can be a chunk's name."""
+    return len(name) == 4 and name.isascii() and name.decode("ascii").isprintable()
