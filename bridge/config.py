@@ -103,6 +103,18 @@ def default_folders() -> tuple[WatchedFolder, ...]:
     return (WatchedFolder(path=base / "In", project_folder=base / "Out"),)
 
 
+def watched_folders(settings: Settings) -> tuple[WatchedFolder, ...]:
+    return settings.folders or default_folders()
+
+
+def project_folder_of(settings: Settings, source: Path) -> Path:
+    """Where results of the bounce `source` go: what its watched folder says, else beside it."""
+    for folder in watched_folders(settings):
+        if folder.project_folder is not None and source.is_relative_to(folder.path):
+            return folder.project_folder
+    return source.parent
+
+
 def load(bridge_home: Path, environment: Mapping[str, str] | None = None) -> Settings:
     """The settings of `bridge_home`; defaults where there is no config.toml.
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.actions import LOOK_TIMEOUT_S
 from bridge.clock import Clock, SystemClock
-from bridge.config import Settings, WatchedFolder, default_folders
+from bridge.config import Settings, WatchedFolder, default_folders, project_folder_of, watched_folders
 from bridge.converters.base import Converter, Ticket
 from bridge.converters.local import LocalConverter
 from bridge.delivery.desk import DeliveryDesk
@@ -101,7 +101,9 @@ class BridgeCore:
         self.models = ModelStore(home / "models")
         self.worker = Worker("engine", _worker_options(home, settings), process=self._engine)
         stack.callback(self.worker.stop)
-        self.local = LocalConverter(self.worker, self.models, home / "cache" / "engine")
+        self.local = LocalConverter(
+            self.worker, self.models, home / "cache" / "engine", home / "cache" / "heard"
+        )
         self.converters: Mapping[str, Converter] = {self.local.name: self.local}
         self.steps = ConversionSteps(
             self.journal, Cache(home / "cache" / "results"), self.converters, self.feed, clock
@@ -118,7 +120,7 @@ class BridgeCore:
     # What actions ask
 
     def folders(self) -> tuple[WatchedFolder, ...]:
-        return self.settings.folders or default_folders()
+        return watched_folders(self.settings)
 
     def submit(self, request: JobRequest) -> int:
         job_id = self.intake.submit(request).result(timeout=LOOK_TIMEOUT_S)
@@ -126,10 +128,7 @@ class BridgeCore:
         return job_id
 
     def project_folder_of(self, source: Path) -> Path:
-        for folder in self.folders():
-            if folder.project_folder is not None and source.is_relative_to(folder.path):
-                return folder.project_folder
-        return source.parent
+        return project_folder_of(self.settings, source)
 
     def is_private(self, source: Path) -> bool:
         return any(folder.private and source.is_relative_to(folder.path) for folder in self.folders())

@@ -5,6 +5,7 @@ BridgeError
 │   ├── ConfigError     every fault of a configuration at once
 │   └── PresetError     every fault of a preset at once
 ├── AudioError          a file that is no audio, is damaged, or is of a kind that cannot be read here
+├── ProjectFileError    a DAW's project file that cannot be read
 ├── ModelError          a model's weights are missing or not the ones that were promised
 ├── ConverterError      what a converter can answer instead of a result
 │   ├── NotSent         the request never left: trying again is safe
@@ -73,6 +74,10 @@ class PresetError(WrongUse):
 
 class AudioError(BridgeError):
     code = "audio"
+
+
+class ProjectFileError(BridgeError):
+    code = "project-file"
 
 
 class ModelError(BridgeError):

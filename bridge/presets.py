@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from string import Formatter
 from typing import Any, Literal
@@ -18,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bridge.conversions import catalogue
 from bridge.errors import PresetError
+from bridge.media.musical_context import Told, exact_bpm, meter_map
+from bridge.media.musical_time import Key, KeyPoint, TempoMap
 from bridge.toml_faults import did_you_mean, faults_of, listed, syntax_fault
 
 SOURCE = "source"
@@ -48,6 +51,14 @@ class Step(_Table):
     parameters: dict[str, bool | int | float | str] = {}
 
 
+class QuantiseTable(_Table):
+    """Notes drawn to a grid: `grid` as a note value, `strength` and `swing` 0 to 1."""
+
+    grid: str = Field(default="1/16", pattern=r"^1/(1|2|3|4|6|8|12|16|24|32|48|64)$")
+    strength: float = Field(default=1.0, ge=0, le=1)
+    swing: float = Field(default=0.0, ge=0, le=1)
+
+
 class Deliver(_Table):
     """One delivery: which results (`step.role`, `step`, or everything) go where, under which name."""
 
@@ -55,6 +66,9 @@ class Deliver(_Table):
     from_: str = Field(default="*", alias="from")
     pattern: str = "{bounce}_{role}.{ext}"
     sidecar: bool = True
+    midi_start: Literal["bounce", "bar", "project"] = "bounce"
+    """Where a MIDI file's bar 1 is: at the bounce's first sample, at its bar line, or the project's."""
+    quantise: QuantiseTable | None = None
 
 
 class Preset(_Table):
@@ -62,8 +76,19 @@ class Preset(_Table):
     title: str
     about: str = ""
     tempo_bpm: float | None = Field(default=None, ge=20, le=400)
+    meter: str | None = Field(default=None, pattern=r"^[1-9][0-9]?/(1|2|4|8|16|32)$")
+    key: str | None = Field(default=None, pattern=r"^[A-G](#|b)?(m|maj|min| major| minor)?$")
     steps: tuple[Step, ...] = Field(min_length=1)
     deliver: tuple[Deliver, ...] = (Deliver(),)
+
+    def told(self) -> Told:
+        """What it tells about the music of every bounce it is applied to."""
+        return Told(
+            "preset",
+            tempo=None if self.tempo_bpm is None else TempoMap.constant(exact_bpm(self.tempo_bpm)),
+            meters=None if self.meter is None else meter_map(self.meter),
+            keys=() if self.key is None else (KeyPoint(Fraction(0), Key.named(self.key)),),
+        )
 
 
 PATTERN_FIELDS = ("bounce", "role", "step", "preset", "ext")

@@ -136,7 +136,7 @@ class FakeEngine:
         self.failures: list[BridgeError] = []
         self._held: list[tuple[Future[Source], Path, Fingerprint]] = []
 
-    def probe(self, path: Path, fingerprint: Fingerprint) -> Future[Source]:
+    def probe(self, path: Path, fingerprint: Fingerprint, project_folder: Path) -> Future[Source]:  # noqa: ARG002  the engine's shape
         found: Future[Source] = Future()
         if self.failures:
             found.set_exception(self.failures.pop(0))

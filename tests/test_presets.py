@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from bridge.errors import PresetError
+from bridge.media.musical_context import Told
 from bridge.presets import SHIPPED, Preset, PresetShelf, check_overrides, load, resolve_parameters
 
 GOOD = """
@@ -218,7 +220,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_or_with_all(tmp_path: Path
 def test_overrides_win_over_the_preset_and_it_over_the_catalogue(tmp_path: Path) -> None:
     (step,) = _load(tmp_path, GOOD + "parameters = { lowest_note = 40, highest_note = 90 }").steps
     values = resolve_parameters(step, {"highest_note": "80"}, converter="local")
-    assert (values["lowest_note"], values["highest_note"], values["minimum_note_ms"]) == (40, 80, 60.0)
+    assert (values["lowest_note"], values["highest_note"], values["sonify_midi"]) == (40, 80, True)
 
 
 def test_all_bad_overrides_are_told_at_once(tmp_path: Path) -> None:
@@ -241,3 +243,30 @@ def test_an_override_that_the_steps_converter_does_not_know_is_refused(tmp_path:
     preset = _load(tmp_path, GOOD + "converter = 'musicgpt'")
     with pytest.raises(PresetError, match="'musicgpt' does not know it"):
         check_overrides(preset, {"lowest_note": 60})
+
+
+def test_a_preset_tells_tempo_meter_and_key_of_its_bounces(tmp_path: Path) -> None:
+    told = _load(tmp_path, 'tempo_bpm = 128.5\nmeter = "6/8"\nkey = "F#m"\n' + GOOD).told()
+    assert told.tempo is not None
+    assert told.tempo.bpm_at(Fraction(0)) == Fraction(257, 2)
+    assert told.meters is not None
+    assert (told.meters.points[0].numerator, told.meters.points[0].denominator) == (6, 8)
+    assert [point.key.name for point in told.keys] == ["F# minor"]
+    assert _load(tmp_path, GOOD).told() == Told("preset")
+
+
+@pytest.mark.parametrize("field", ['meter = "6:8"', 'meter = "4/3"', 'key = "H"', 'key = "fis"'])
+def test_a_meter_or_key_that_cannot_be_is_a_fault(tmp_path: Path, field: str) -> None:
+    with pytest.raises(PresetError, match=field.split(maxsplit=1)[0]):
+        _load(tmp_path, field + "\n" + GOOD)
+
+
+def test_a_delivery_says_where_its_midi_begins_and_its_grid(tmp_path: Path) -> None:
+    text = GOOD + '\n[[deliver]]\nmidi_start = "project"\nquantise = { grid = "1/12", swing = 0.5 }\n'
+    (deliver,) = _load(tmp_path, text).deliver
+    assert deliver.midi_start == "project"
+    assert deliver.quantise is not None
+    assert (deliver.quantise.grid, deliver.quantise.strength, deliver.quantise.swing) == ("1/12", 1.0, 0.5)
+    for wrong in ('midi_start = "song"', 'quantise = { grid = "1/5" }', "quantise = { strength = 2 }"):
+        with pytest.raises(PresetError, match=r"midi_start|grid|strength"):
+            _load(tmp_path, f"{GOOD}\n[[deliver]]\n{wrong}\n")

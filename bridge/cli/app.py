@@ -146,14 +146,23 @@ def history(
 
 @_command()
 def show(
-    job: Annotated[int, typer.Argument(metavar="JOB", parser=_job_number, help="The job's number.")],
+    what: Annotated[
+        str, typer.Argument(metavar="JOB|FILE", help="A job's number, or an audio file or MIDI file.")
+    ],
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a file: what this preset adds.")
+    ] = None,
     *,
     json: AsJson = False,
 ) -> None:
-    """Everything about one job."""
-    from bridge.cli import reading
+    """One job; or a file's tempo, key and place."""
+    if what.isdigit() and not Path(what).exists():
+        from bridge.cli import reading
 
-    raise typer.Exit(reading.show(job, as_json=json))
+        raise typer.Exit(reading.show(int(what), as_json=json))
+    from bridge.cli import context
+
+    raise typer.Exit(context.show_file(Path(what), preset=preset, as_json=json))
 
 
 @_command()

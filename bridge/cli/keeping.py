@@ -66,12 +66,15 @@ def models_list(*, as_json: bool) -> int:
         return 0
     columns = ("model", "version", "state", "size", "licence", "made by", "enables")
     output.table(columns, [_model_row(state) for state in states])
+    for state in states:
+        if state.model.remark:
+            output.note(f"{state.model.name}: {state.model.remark}")
     return 0
 
 
 def models_pull(names: Sequence[str], *, as_json: bool) -> int:
     store = _store()
-    for name in _known(names, store):
+    for name in _known(names, store) if names else _by_default(store):
         store.pull(name, report=output.note if as_json else output.say)
     if as_json:
         output.say_json([_model_data(state) for state in store.states()])
@@ -81,7 +84,10 @@ def models_pull(names: Sequence[str], *, as_json: bool) -> int:
 def models_verify(names: Sequence[str], *, as_json: bool) -> int:
     store = _store()
     faults: dict[str, BridgeError] = {}
+    awaited = {state.model.name for state in store.states() if _is_awaited(state)}
     for name in _known(names, store):
+        if name in awaited and not names:
+            continue
         try:
             path = store.verify(name)
         except BridgeError as error:
@@ -107,6 +113,11 @@ def _known(names: Sequence[str], store: ModelStore) -> list[str]:
     return list(names) or there
 
 
+def _by_default(store: ModelStore) -> list[str]:
+    """All but those that are fetched when they are first asked for."""
+    return [state.model.name for state in store.states() if not state.model.on_first_use]
+
+
 def _store() -> ModelStore:
     from bridge.engine.models import ModelStore
 
@@ -125,6 +136,8 @@ def _model_data(state: ModelState) -> dict[str, Any]:
         "licence": model.licence,
         "made_by": model.made_by,
         "enables": list(model.enables),
+        "on_first_use": model.on_first_use,
+        "remark": model.remark,
         "sources": [str(source) for source in model.sources],
     }
 
@@ -133,7 +146,12 @@ def _model_row(state: ModelState) -> tuple[str, ...]:
     model = state.model
     size = f"{model.size_bytes / 1e6:.1f} MB"
     enables = ", ".join(model.enables)
-    return model.name, model.version, str(state.presence), size, model.licence, model.made_by, enables
+    there = "fetched when first used" if _is_awaited(state) else str(state.presence)
+    return model.name, model.version, there, size, model.licence, model.made_by, enables
+
+
+def _is_awaited(state: ModelState) -> bool:
+    return state.model.on_first_use and state.presence == "missing"
 
 
 # doctor

@@ -6,15 +6,12 @@ itself, however long it takes. Nothing is ever overwritten.
 
 from __future__ import annotations
 
-import json
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import bridge
 from bridge.clock import Clock
 from bridge.crash_points import reach
 from bridge.delivery.placing import (
@@ -27,6 +24,7 @@ from bridge.delivery.placing import (
     recover,
     temp_path,
 )
+from bridge.delivery.provenance import provenance
 from bridge.delivery.render import file_name, render
 from bridge.errors import BridgeError, DeliveryError, JournalError
 from bridge.jobs import plan
@@ -34,7 +32,8 @@ from bridge.jobs.cache import file_sha256
 from bridge.jobs.model import DeliveryState, PlannedDelivery
 from bridge.jobs.records import ArtifactRecord, ConversionRecord, DeliveryRecord, JobRecord, PartRecord
 from bridge.jobs.store import Journal
-from bridge.media.musical_context import MusicalContext, context_of
+from bridge.media import clues
+from bridge.media.musical_context import MusicalContext
 from bridge.presets import Preset
 
 log = logging.getLogger(__name__)
@@ -206,7 +205,7 @@ class DeliveryDesk:
             return None
         step = self._journal.conversion(artifact.conversion_id).step
         try:
-            rendered = render(artifact, context, track_name=part.path.stem)
+            rendered = render(artifact, context, delivery.settings, track_name=part.path.stem)
         except ValueError:  # notes of another version of the bridge
             return None
         fields |= {"role": artifact.role, "step": step, "ext": rendered.extension}
@@ -215,42 +214,13 @@ class DeliveryDesk:
     def context(self, job: JobRecord, part: PartRecord) -> MusicalContext:
         """What is known about the music of this part."""
         preset = Preset.model_validate(job.preset_data)
-        return context_of(part.path, preset_bpm=preset.tempo_bpm, settings_bpm=self._settings_bpm)
+        told = part.source.told if part.source else ()
+        return clues.context_from(told, part.path, preset=preset.told(), settings_bpm=self._settings_bpm)
 
     def _provenance(self, job: JobRecord, part: PartRecord, context: MusicalContext) -> bytes:
         detail = self._journal.detail(job.id)
         assert detail is not None
-        conversions = [one for one in detail.conversions if one.part_id == part.id]
-        delivered = [one for one in detail.deliveries if one.part_id == part.id and one.state is D.DONE]
-        data = {
-            "made_by": f"DAW Bridge {bridge.__version__}",
-            "job": job.id,
-            "preset": job.preset,
-            "source": _source_facts(part),
-            "tempo_bpm": context.tempo_bpm,
-            "tempo_source": context.tempo_source,
-            "conversions": [self._conversion_facts(one, detail.artifacts) for one in conversions],
-            "files": [
-                {"name": one.final_path.name, "sha256": one.sha256} for one in delivered if one.final_path
-            ],
-            "bounced_at": _iso(part.closed_at),
-            # Of what it speaks of, not of itself: so it is the same bytes when it is tried again.
-            "delivered_at": _iso(max(one.ended_at or 0.0 for one in delivered)),
-        }
-        return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
-
-    def _conversion_facts(
-        self, conversion: ConversionRecord, artifacts: tuple[ArtifactRecord, ...]
-    ) -> dict[str, Any]:
-        return {
-            "step": conversion.step,
-            "conversion": conversion.conversion,
-            "converter": conversion.converter,
-            "parameters": conversion.parameters,
-            "from_cache": conversion.cached,
-            "depends_on": self._depends_on(conversion),
-            "artifacts": {one.role: one.sha256 for one in artifacts if one.conversion_id == conversion.id},
-        }
+        return provenance(job, part, detail, context, self._depends_on)
 
     def _depends_on(self, conversion: ConversionRecord) -> dict[str, str]:
         try:
@@ -268,19 +238,3 @@ def _is_whole(artifact: ArtifactRecord) -> bool:
 
 def _result_lost() -> DeliveryError:
     return DeliveryError("the result is no longer usable in the cache.", remedy="Convert the bounce again.")
-
-
-def _source_facts(part: PartRecord) -> dict[str, Any]:
-    assert part.source is not None
-    return {
-        "name": part.path.name,
-        "samples_sha256": part.source.samples_sha256,
-        "frames": part.source.frames,
-        "channels": part.source.channels,
-        "rate_hz": part.source.rate_hz,
-        "warnings": list(part.warnings),
-    }
-
-
-def _iso(wall_s: float) -> str:
-    return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="milliseconds")

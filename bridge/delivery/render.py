@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from bridge.delivery.placing import Content
 from bridge.jobs.records import ArtifactRecord
-from bridge.media.midi_files import notes_to_smf
+from bridge.media.midi_files import MidiFileResult, notes_to_smf
 from bridge.media.musical_context import MusicalContext
-from bridge.media.notes import NOTES_MEDIA_TYPE, notes_from_json
+from bridge.media.notes import NOTES_MEDIA_TYPE, Transcription, transcription_from_json
+from bridge.media.quantise import Quantise
+
+WORTH_A_WORD_MS = 0.01
+"""A difference to the project's tempo that is told, however small its effect."""
 
 
 @dataclass(frozen=True)
@@ -23,19 +29,62 @@ class Rendered:
     """What the musician should know about it, in plain words; may be empty."""
 
 
-def render(artifact: ArtifactRecord, context: MusicalContext, *, track_name: str) -> Rendered:
-    """The artifact as it will lie in the project folder. Raises OSError where the cache has lost it."""
+def render(
+    artifact: ArtifactRecord, context: MusicalContext, settings: Mapping[str, Any], *, track_name: str
+) -> Rendered:
+    """The artifact as it will lie in the project folder; `settings` are the delivery's.
+
+    Raises OSError where the cache has lost it, ValueError for notes of another version of the bridge.
+    """
     if artifact.media_type == NOTES_MEDIA_TYPE:
-        return _midi(artifact, context, track_name)
+        return _midi(artifact, context, settings, track_name)
     content = Content.of_file(artifact.path, artifact.sha256)
     return Rendered(content, _extension(artifact), "")
 
 
-def _midi(artifact: ArtifactRecord, context: MusicalContext, track_name: str) -> Rendered:
-    notes, duration_s, _ = notes_from_json(json.loads(artifact.path.read_text(encoding="utf-8")))
-    smf = notes_to_smf(notes, tempo_bpm=context.tempo_bpm, track_name=track_name, duration_s=duration_s)
-    count = "1 note" if len(notes) == 1 else f"{len(notes)} notes"
-    return Rendered(Content.of_bytes(smf), "mid", f"{count}, {context.note()}")
+def _midi(
+    artifact: ArtifactRecord, context: MusicalContext, settings: Mapping[str, Any], track_name: str
+) -> Rendered:
+    heard = transcription_from_json(json.loads(artifact.path.read_text(encoding="utf-8")))
+    made = notes_to_smf(
+        heard,
+        context.timeline,
+        track_name=track_name,
+        start=settings.get("midi_start", "bounce"),
+        quantise=_quantise(settings.get("quantise")),
+    )
+    words = [_notes_words(heard), context.note(), *_about_words(heard), *_made_words(made)]
+    return Rendered(Content.of_bytes(made.data), "mid", ", ".join(words))
+
+
+def _notes_words(heard: Transcription) -> str:
+    what = "hit" if heard.drums else "note"
+    return f"1 {what}" if len(heard.notes) == 1 else f"{len(heard.notes)} {what}s"
+
+
+def _about_words(heard: Transcription) -> list[str]:
+    material = heard.about.get("material")
+    best = ", best quality" if heard.about.get("quality") == "best" else ""
+    return [f"heard as {material}{best}"] if material else []
+
+
+def _made_words(made: MidiFileResult) -> Iterator[str]:
+    if made.drift_s * 1000 >= WORTH_A_WORD_MS:
+        yield f"within {made.drift_s * 1000:.2f} ms of the project's tempo map"
+    if not made.bars_kept:
+        yield "bar lines begin with the first whole bar"
+    if made.left_out:
+        yield f"{made.left_out} left out, as they end before bar 1"
+    if made.unbent:
+        yield f"{made.unbent} without their bends, as all MIDI channels sounded"
+
+
+def _quantise(settings: Mapping[str, Any] | None) -> Quantise | None:
+    if not settings:
+        return None
+    return Quantise(
+        grid_beats=4 * Fraction(settings["grid"]), strength=settings["strength"], swing=settings["swing"]
+    )
 
 
 def _extension(artifact: ArtifactRecord) -> str:

@@ -345,4 +345,6 @@ def _request(
         converter=wanted.converter,
         fingerprint=converter.fingerprint(wanted.conversion),
     )
-    return ConversionRequest(wanted.conversion, wanted.parameters, source, key, fingerprint)
+    return ConversionRequest(
+        wanted.conversion, wanted.parameters, source, key, fingerprint, audio=samples_sha256
+    )

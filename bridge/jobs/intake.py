@@ -40,7 +40,7 @@ _PREFIX_ENDS = " -_"
 class Engine(Protocol):
     """What the intake needs of the local converter: a look into a file, and work on suspicion."""
 
-    def probe(self, path: Path, fingerprint: Fingerprint) -> Future[Source]: ...
+    def probe(self, path: Path, fingerprint: Fingerprint, project_folder: Path) -> Future[Source]: ...
     def warm(self) -> None: ...
     def speculate(self, request: ConversionRequest) -> Ticket: ...
     def withdraw(self, ticket: Ticket) -> None: ...
@@ -144,7 +144,7 @@ class Intake:
         key = (request.source, request.fingerprint)
         found = self._probes.get(key)
         if found is None or (found.done() and found.exception() is not None):
-            found = self._probes[key] = self._engine.probe(*key)
+            found = self._probes[key] = self._engine.probe(*key, request.project_folder)
             while len(self._probes) > KEPT_PROBES and next(iter(self._probes.values())).done():
                 self._probes.popitem(last=False)
         return found

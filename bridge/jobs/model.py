@@ -159,6 +159,8 @@ class Source:
     rate_hz: int
     duration_s: float
     warnings: tuple[str, ...] = ()
+    told: tuple[Mapping[str, Any], ...] = ()
+    """What the file and its surroundings told about its music, as `media.musical_context.Told` writes it."""
 
 
 @dataclass(frozen=True)

@@ -69,4 +69,4 @@ def _means(reference: str, step: str, role: str) -> bool:
 
 
 def _settings(deliver: Deliver) -> dict[str, Any]:
-    return {"to": deliver.to, "pattern": deliver.pattern}
+    return deliver.model_dump(include={"to", "pattern", "midi_start", "quantise"}, exclude_none=True)

@@ -46,6 +46,8 @@ class PartRecord:
                 rate_hz=row["rate_hz"],
                 duration_s=row["duration_s"],
                 warnings=warnings,
+                # The command line reads, but never migrates, what an earlier bridge wrote.
+                told=tuple(json.loads(row["told_json"])) if "told_json" in row.keys() else (),  # noqa: SIM118
             )
         return cls(
             id=row["id"],

@@ -96,7 +96,8 @@ class Rows(Views):
         warnings = [*request.warnings, *(source.warnings if source else ())]
         cursor = db.execute(
             "INSERT INTO parts (job_id, path, size, mtime_ns, closed_at, samples_sha256, frames, channels,"
-            " rate_hz, duration_s, warnings_json, error_json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " rate_hz, duration_s, warnings_json, told_json, error_json)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 job_id,
                 str(request.source),
@@ -109,6 +110,7 @@ class Rows(Views):
                 source.rate_hz if source else None,
                 source.duration_s if source else None,
                 json.dumps(warnings),
+                json.dumps(source.told if source else ()),
                 error_json(error),
             ),
         )

@@ -118,7 +118,7 @@ class Journal(Rows):
         with self._transaction() as db:
             changed = db.execute(
                 "UPDATE parts SET size = ?, mtime_ns = ?, samples_sha256 = ?, frames = ?, channels = ?,"
-                " rate_hz = ?, duration_s = ?, warnings_json = ?, error_json = NULL"
+                " rate_hz = ?, duration_s = ?, warnings_json = ?, told_json = ?, error_json = NULL"
                 " WHERE id = ? AND error_json IS NOT NULL RETURNING job_id",
                 (
                     source.fingerprint.size,
@@ -129,6 +129,7 @@ class Journal(Rows):
                     source.rate_hz,
                     source.duration_s,
                     json.dumps(source.warnings),
+                    json.dumps(source.told),
                     part_id,
                 ),
             ).fetchone()

@@ -79,6 +79,14 @@ def probe(path: Path, *, check: Callable[[], None] = _go_on) -> AudioInfo:
     )
 
 
+def length_of(path: Path) -> tuple[int, int]:
+    """Rate in Hz and frames, by decoding the whole file. Raises AudioError."""
+    with open_source(path) as source:
+        frames = sum(len(block) for block in source.blocks)
+        _refuse_empty(path, frames)
+        return source.rate_hz, frames
+
+
 def read_mono(path: Path, *, rate_hz: int, check: Callable[[], None] = _go_on) -> Iterator[Samples]:
     """The file as blocks of (frames,) float32, the mean of its channels, at `rate_hz`.
 

@@ -32,7 +32,7 @@ def test_the_preset_that_is_shown_is_one(tmp_path: Path) -> None:
 def test_every_parameter_and_field_of_a_pattern_is_described() -> None:
     text = (ROOT / "docs" / "presets.md").read_text(encoding="utf-8")
     for row in catalogue.conversion("audio_to_midi").parameters:
-        default = str(row.default).lower() if row.kind == "bool" else f"{row.default:g}"
+        default = "–" if row.default is None else str(row.default).lower()
         assert f"| `{row.name}` | {default} |" in text
     assert all(f"`{{{field}}}`" in text for field in PATTERN_FIELDS)
 

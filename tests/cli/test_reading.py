@@ -85,9 +85,11 @@ def test_history_has_no_empty_lines_and_names_a_file_once(filled: Path, capsys: 
 
 
 def test_a_job_is_named_by_its_number(filled: Path, capsys: Captured) -> None:
-    for command in ("show", "retry", "cancel"):
+    for command in ("retry", "cancel"):
         assert run([command, "loop.wav"]) == 2
         assert "not by 'loop.wav'" in capsys.readouterr().err
+    assert run(["show", "loop.wav"]) == 2
+    assert "no job and no file 'loop.wav'" in capsys.readouterr().err
 
 
 def test_show_tells_everything(filled: Path, capsys: Captured) -> None:

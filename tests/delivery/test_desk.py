@@ -21,7 +21,8 @@ from bridge.jobs import plan
 from bridge.jobs.model import ConversionState, DeliveryState, Fingerprint, JobState
 from bridge.jobs.records import DeliveryRecord
 from bridge.jobs.store import Journal
-from bridge.media.notes import NOTES_MEDIA_TYPE, Note, notes_to_json
+from bridge.media.musical_time import Timeline
+from bridge.media.notes import NOTES_MEDIA_TYPE, Note, Transcription, transcription_to_json
 from bridge.presets import Preset
 from bridge.testing import ManualClock
 from support.journals import planned, request_of, source_of
@@ -35,6 +36,11 @@ def _preset(deliver: list[Mapping[str, Any]] | None = None, **changes: Any) -> d
     step = {"name": "notes", "conversion": "audio_to_midi"}
     data = {"name": "test", "title": "Test", "steps": [step], "deliver": deliver or [{"from": "notes"}]}
     return Preset.model_validate({**data, **changes}).model_dump(by_alias=True)
+
+
+def _heard(pitch: int) -> Transcription:
+    about = {"material": "solo", "why": "one note at a time"}
+    return Transcription((Note(0.0, 0.5, pitch, 90, 0.9),), 1.0, about=about)
 
 
 @dataclass
@@ -91,7 +97,7 @@ class Bench:
     def _artifact(self, name: str, role: str, pitch: int) -> tuple[str, Path, str, str]:
         notes = role == "midi"
         path = self.cache / f"{name}.{'json' if notes else 'wav'}"
-        document = notes_to_json([Note(0.0, 0.5, pitch, 90, 0.9)], duration_s=1.0, about={})
+        document = transcription_to_json(_heard(pitch))
         path.write_text(json.dumps(document) if notes else f"audio {role} {pitch}", encoding="utf-8")
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         return role, path, NOTES_MEDIA_TYPE if notes else "audio/wav", digest
@@ -147,7 +153,7 @@ def test_notes_lie_in_the_project_as_midi_with_a_sidecar_and_nothing_else(bench:
     assert bench.state(job_id) is JobState.DONE
     done = bench.one(job_id)
     path = bench.project / "Loop_100bpm_midi.mid"
-    assert (done.final_path, done.note) == (path, "1 note, 100 BPM from the file name")
+    assert (done.final_path, done.note) == (path, "1 note, 100 BPM from the file name, heard as solo")
     assert (done.size, done.mtime_ns) == (path.stat().st_size, path.stat().st_mtime_ns)
     assert done.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert done.ended_at == bench.clock.wall()
@@ -158,7 +164,9 @@ def test_what_the_sidecar_says_is_true(bench: Bench) -> None:
     job_id = bench.converted(roles=("midi", "sonified"))
     bench.deliver_all()
     data = _sidecar(bench)
-    files = {one["name"]: one["sha256"] for one in data.pop("files")}
+    written = data.pop("files")
+    assert [one["note"] for one in written] == ["1 note, 100 BPM from the file name, heard as solo", ""]
+    files = {one["name"]: one["sha256"] for one in written}
     assert files == {
         name: hashlib.sha256((bench.project / name).read_bytes()).hexdigest()
         for name in ("Loop_100bpm_midi.mid", "Loop_100bpm_sonified.wav")
@@ -174,6 +182,7 @@ def test_what_the_sidecar_says_is_true(bench: Bench) -> None:
         "from_cache": False,
         "depends_on": FINGERPRINT,
         "artifacts": {one.role: one.sha256 for one in detail.artifacts},
+        "heard": {"material": "solo", "why": "one note at a time", "notes": [[0.0, 60, 0.9]]},
     }
     assert data.pop("made_by").startswith("DAW Bridge ")
     assert data == {
@@ -188,7 +197,20 @@ def test_what_the_sidecar_says_is_true(bench: Bench) -> None:
             "warnings": [],
         },
         "tempo_bpm": 100.0,
+        "tempo_changes": False,
         "tempo_source": "file name",
+        "meter": "4/4",
+        "meter_source": "assumed",
+        "key": None,
+        "key_source": "unknown",
+        "position_s": None,
+        "position_bar": None,
+        "position_beat_in_bar": None,
+        "position_source": "unknown",
+        "markers": [],
+        "markers_source": "unknown",
+        "remarks": [],
+        "timeline": Timeline.constant(100).to_json(),
         "bounced_at": "2027-01-15T07:59:59.000+00:00",
         "delivered_at": "2027-01-15T08:00:00.000+00:00",
     }
@@ -261,8 +283,8 @@ def test_the_tempo_comes_from_the_preset_then_from_the_settings(tmp_path: Path) 
     first = bench.converted("a.wav", preset=_preset(tempo_bpm=140.0))
     second = bench.converted("b.wav")
     bench.deliver_all()
-    assert bench.one(first).note == "1 note, 140 BPM from the preset"
-    assert bench.one(second).note == "1 note, 90 BPM from the settings"
+    assert bench.one(first).note == "1 note, 140 BPM from the preset, heard as solo"
+    assert bench.one(second).note == "1 note, 90 BPM from the settings, heard as solo"
     bench.journal.close()
 
 
@@ -516,7 +538,9 @@ def test_a_crash_at_any_moment_ends_in_one_file_and_one_sidecar(
     assert (done.final_path, done.size) == (final, len(midi))
     assert done.mtime_ns == final.stat().st_mtime_ns
     assert done.note == (
-        "said before" if lies_there in {"both", "final"} else "1 note, 100 BPM from the file name"
+        "said before"
+        if lies_there in {"both", "final"}
+        else "1 note, 100 BPM from the file name, heard as solo"
     )
 
 

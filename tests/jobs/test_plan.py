@@ -43,7 +43,7 @@ def test_the_source_starts_the_steps_that_name_it() -> None:
     first, second = plan.from_source(CHAIN, {}, _choose)
     assert (first.step, second.step) == ("split", "also")
     assert (first.artifact_id, first.converter, first.conversion) == (None, "local", "audio_to_midi")
-    assert (first.parameters["lowest_note"], second.parameters["lowest_note"]) == (21, 30)
+    assert (first.parameters["lowest_note"], second.parameters["lowest_note"]) == (None, 30)
 
 
 def test_overrides_reach_the_steps_that_know_them() -> None:

@@ -45,6 +45,25 @@ def test_migrated_step_by_step_equals_fresh() -> None:
     stepwise.close()
 
 
+def test_a_journal_of_the_first_version_is_read_and_migrated(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    journal = Journal(path, clock=ManualClock())
+    job_id = add_job(journal, tmp_path / "a.wav")
+    # As it was before `told_json` came.
+    journal._db.execute("ALTER TABLE parts DROP COLUMN told_json")
+    journal._db.execute("PRAGMA user_version = 1")
+    journal.close()
+    reading = connect(path, read_only=True)  # the command line, before the new bridge has run
+    detail = Views(reading).detail(job_id)
+    reading.close()
+    assert detail is not None
+    assert detail.parts[0].source is not None
+    assert detail.parts[0].source.told == ()
+    journal = Journal(path, clock=ManualClock())
+    assert journal.detail(job_id) == detail
+    journal.close()
+
+
 def test_a_journal_of_a_newer_bridge_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite3"
     with sqlite3.connect(path) as connection:
