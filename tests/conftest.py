@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 THREAD_DEADLINE_S = 5.0
+COPIED_BYTES = 8 << 20  # larger ones are fetched on first use, and few tests use them
 PYTESTS_OWN = ("pytest_timeout",)
 KEPT_MODELS = Path(__file__).parents[1] / ".venv" / "test-home" / "models"
 
@@ -36,7 +37,7 @@ def bridge_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, models_folder: 
     models = home / "models"
     models.mkdir(parents=True)
     for model in models_folder.glob("*") if models_folder.is_dir() else ():
-        if model.is_file() and not model.name.startswith("."):
+        if model.is_file() and not model.name.startswith(".") and model.stat().st_size <= COPIED_BYTES:
             shutil.copy2(model, models / model.name)
     monkeypatch.setenv("BRIDGE_HOME", str(home))
     return home

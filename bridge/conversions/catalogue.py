@@ -11,9 +11,10 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from bridge.errors import PresetError
+from bridge.media.notes import Material, PitchBends
 
 Kind = Literal["bool", "int", "float", "text"]
 Quality = Literal["studio", "good", "draft"]
@@ -26,6 +27,7 @@ class Parameter:
     name: str
     kind: Kind
     default: Any
+    """None: what suits the input best."""
     about: str
     unit: str = ""
     low: float | None = None
@@ -33,6 +35,8 @@ class Parameter:
     only: frozenset[str] = frozenset()
     not_above: str = ""
     """The parameter whose value this one must not exceed."""
+    choices: tuple[str, ...] = ()
+    """Of a text: the values it may have; empty: any."""
 
     def parse(self, value: Any) -> Any:
         """`value` (also as text, as a command line gives it) in this parameter's kind.
@@ -40,12 +44,19 @@ class Parameter:
         Raises ValueError that names the range.
         """
         parsed = _PARSERS[self.kind](value)
+        if self.choices and parsed not in self.choices:
+            raise ValueError(self._not_a_choice(parsed))
         below = self.low is not None and parsed < self.low
         above = self.high is not None and parsed > self.high
         if below or above:
             unit = f" {self.unit}" if self.unit else ""
             raise ValueError(f"must be {self._range()}{unit}, not {value!r}")
         return parsed
+
+    def _not_a_choice(self, value: str) -> str:
+        near = difflib.get_close_matches(value, self.choices, n=1)
+        hint = f" (did you mean '{near[0]}'?)" if near else ""
+        return f"must be one of {', '.join(self.choices)}, not '{value}'{hint}"
 
     def _range(self) -> str:
         if self.low is None:
@@ -114,7 +125,8 @@ class Conversion:
         faults += [
             f"{row.name}: must not be above {row.not_above} ({values[row.name]} > {values[row.not_above]})"
             for row in known.values()
-            if row.not_above in values and values[row.name] > values[row.not_above]
+            if None not in (values[row.name], values.get(row.not_above))
+            and values[row.name] > values[row.not_above]
         ]
         if faults:
             raise PresetError(f"{self.name}: " + "; ".join(faults) + ".")
@@ -185,10 +197,34 @@ _AUDIO_TO_MIDI = Conversion(
         Parameter("sonify_midi", "bool", True, "Also render the notes to a WAV."),  # noqa: FBT003  data, not a call
         Parameter("save_note_events", "bool", True, "Also write the notes as a CSV."),  # noqa: FBT003  the same
         Parameter(
+            "material",
+            "text",
+            "auto",
+            "What plays; auto hears it by itself, and says so.",
+            only=_LOCAL,
+            choices=("auto", *get_args(Material)),
+        ),
+        Parameter(
+            "quality",
+            "text",
+            "good",
+            "best takes longer (piano: another network, fetched when first used).",
+            only=_LOCAL,
+            choices=("good", "best"),
+        ),
+        Parameter(
+            "pitch_bends",
+            "text",
+            "off",
+            "Bends and vibrato in the MIDI: none, a channel for each bent note, or MPE.",
+            only=_LOCAL,
+            choices=get_args(PitchBends),
+        ),
+        Parameter(
             "onset_threshold",
             "float",
-            0.6,
-            "How sure a note's beginning must be; lower finds more notes.",
+            None,
+            "How sure a note's beginning must be; lower finds more. By itself: what suits the material.",
             low=0.05,
             high=0.95,
             only=_LOCAL,
@@ -196,7 +232,7 @@ _AUDIO_TO_MIDI = Conversion(
         Parameter(
             "frame_threshold",
             "float",
-            0.3,
+            None,
             "How sure a sounding note must be to go on; lower makes longer notes.",
             low=0.05,
             high=0.95,
@@ -205,7 +241,7 @@ _AUDIO_TO_MIDI = Conversion(
         Parameter(
             "minimum_note_ms",
             "float",
-            60.0,
+            None,
             "Shorter notes are left out.",
             unit="ms",
             low=0.0,
@@ -215,7 +251,7 @@ _AUDIO_TO_MIDI = Conversion(
         Parameter(
             "lowest_note",
             "int",
-            21,
+            None,
             "Lower notes are left out.",
             unit="MIDI note",
             low=21,
@@ -226,7 +262,7 @@ _AUDIO_TO_MIDI = Conversion(
         Parameter(
             "highest_note",
             "int",
-            108,
+            None,
             "Higher notes are left out.",
             unit="MIDI note",
             low=21,
@@ -236,7 +272,7 @@ _AUDIO_TO_MIDI = Conversion(
         Parameter(
             "remove_ghosts",
             "bool",
-            True,  # noqa: FBT003  data, not a call
+            None,
             "Leave out weak notes that are the overtones of a strong one.",
             only=_LOCAL,
         ),

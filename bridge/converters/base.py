@@ -28,6 +28,8 @@ class ConversionRequest:
     key: str
     fingerprint: Fingerprint | None = None
     """Of a bounce, which somebody may write to again; None for an artifact, which stays as it is."""
+    audio: str = ""
+    """A hash of what is heard: the same samples, the same hash."""
 
 
 @dataclass(frozen=True)

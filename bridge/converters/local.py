@@ -24,8 +24,11 @@ from bridge.engine.worker import Call, Worker
 from bridge.errors import BridgeError, ModelError, TicketLost, TryLater, WorkerDied
 from bridge.jobs.model import Fingerprint, Source
 
-NEEDS_MODELS: Mapping[str, tuple[str, ...]] = {"audio_to_midi": ("basic-pitch",)}
+NEEDS_MODELS: Mapping[str, tuple[str, ...]] = {"audio_to_midi": ("basic-pitch", "swift-f0")}
 """For each conversion: the models that the engine needs for it."""
+
+FETCHES_MODELS: Mapping[str, tuple[str, ...]] = {"audio_to_midi": ("transkun",)}
+"""For each conversion: the models that the engine fetches when they are first asked for."""
 
 KEPT_RESULTS = 32
 """How many finished results are kept for `fetch`; speculation that came to nothing goes with the rest."""
@@ -49,10 +52,12 @@ class LocalConverter:
     parallel = 2
     """One at work and one waiting, so that the engine never idles between two jobs."""
 
-    def __init__(self, worker: Worker, models: ModelStore, scratch: Path) -> None:
+    def __init__(self, worker: Worker, models: ModelStore, scratch: Path, hearings: Path) -> None:
+        """`scratch` is emptied; `hearings` keeps what the engine has heard, from life to life."""
         self._worker = worker
         self._models = models
         self._scratch = scratch
+        self._hearings = hearings
         self._lock = threading.RLock()
         self._tasks: dict[Ticket, _Task] = {}
         self._on_change: list[Callable[[Ticket], None]] = []
@@ -75,8 +80,11 @@ class LocalConverter:
         return Capability(available=True)
 
     def fingerprint(self, conversion: str) -> Mapping[str, str]:
-        hashes = {name: self._models.sha256(name) for name in NEEDS_MODELS.get(conversion, ())}
-        return {"engine": str(ENGINE_VERSION), **hashes}
+        return {"engine": str(ENGINE_VERSION), **self._made_of(conversion)}
+
+    def _made_of(self, conversion: str) -> dict[str, str]:
+        names = (*NEEDS_MODELS.get(conversion, ()), *FETCHES_MODELS.get(conversion, ()))
+        return {name: self._models.fingerprint(name) for name in names}
 
     def submit(self, request: ConversionRequest) -> Ticket:
         return self._begin(request, claimed=True)
@@ -136,11 +144,17 @@ class LocalConverter:
                 return
             self._worker.call("warm", {"models": models})
 
-    def probe(self, path: Path, fingerprint: Fingerprint) -> Future[Source]:
-        """Decodes the whole file once: is it audio, what is in it, and the hash of its samples."""
-        call = self._worker.call(
-            "probe", {"source": str(path), "fingerprint": _plain(fingerprint)}, lane="quick"
-        )
+    def probe(self, path: Path, fingerprint: Fingerprint, project_folder: Path) -> Future[Source]:
+        """Decodes the whole file once: is it audio, what is in it, and the hash of its samples.
+
+        Reads also what it and its project tell about its music.
+        """
+        arguments = {
+            "source": str(path),
+            "fingerprint": _plain(fingerprint),
+            "project_folder": str(project_folder),
+        }
+        call = self._worker.call("probe", arguments, lane="quick")
         found: Future[Source] = Future()
 
         def finish(done: Future[Any]) -> None:
@@ -171,6 +185,10 @@ class LocalConverter:
                 "parameters": dict(request.parameters),
                 "folder": str(folder),
                 "models": self._model_paths(request.conversion),
+                "models_folder": str(self._models.folder),
+                "made_of": self._made_of(request.conversion),
+                "audio": request.audio or request.key,
+                "hearings": str(self._hearings),
             }
             call = self._worker.call(
                 request.conversion, arguments, on_progress=lambda *how_far: self._progress(ticket, *how_far)
@@ -248,4 +266,5 @@ def _source(path: Path, fingerprint: Fingerprint, info: Mapping[str, Any]) -> So
         rate_hz=info["rate_hz"],
         duration_s=info["duration_s"],
         warnings=tuple(info["warnings"]),
+        told=tuple(info["told"]),
     )

@@ -49,8 +49,24 @@ Source = Url | Wheel | Folder
 
 
 @dataclass(frozen=True)
+class Graph:
+    """The engine's own graph, written from the published weights when the model is pulled.
+
+    `build(published: Path) -> bytes` in the module `builder` makes the file. Raise `version` whenever that
+    makes another graph.
+    """
+
+    file: str
+    builder: str
+    version: int
+
+
+@dataclass(frozen=True)
 class Model:
-    """The facts of one model file. `file` is its name in the models folder and in a mirror folder."""
+    """The facts of one model. `file` is the published file's name, in the models folder and in a mirror.
+
+    One that is `on_first_use` is not part of a plain `bridge models pull`.
+    """
 
     name: str
     version: str
@@ -61,6 +77,10 @@ class Model:
     made_by: str
     enables: tuple[str, ...]
     sources: tuple[Source, ...]
+    graph: Graph | None = None
+    on_first_use: bool = False
+    remark: str = ""
+    """What the user should know before using it, as of its training data."""
 
 
 MODELS: tuple[Model, ...] = (
@@ -81,5 +101,32 @@ MODELS: tuple[Model, ...] = (
             Wheel("basic-pitch", "0.4.0", "basic_pitch/saved_models/icassp_2022/nmp.onnx"),
             Folder(),
         ),
+        graph=Graph("basic-pitch.onnx", "bridge.engine.graphs.basic_pitch", 1),
+    ),
+    Model(
+        name="swift-f0",
+        version="0.3.0",
+        file="swift-f0-0.3.0.onnx",
+        sha256="6385e8c2ebc3872e82c9ff5946228de44cd3be77a750ea53698b7dbfe94b0a22",
+        size_bytes=135_090,
+        licence="MIT",
+        made_by="Lars Nieradzik",
+        enables=("audio_to_midi",),
+        sources=(Wheel("swift-f0", "0.3.0", "swift_f0/model.onnx"), Folder()),
+        graph=Graph("swift-f0.onnx", "bridge.engine.graphs.swift_f0", 1),
+    ),
+    Model(
+        name="transkun",
+        version="2.0",
+        file="transkun-2.0.pt",
+        sha256="50a80010effc2a59ffcd068a95cd2b29bd7f23a27a3515bc3ccd209c89a3d44c",
+        size_bytes=56_408_978,
+        licence="MIT",
+        made_by="Yujia Yan",
+        enables=("audio_to_midi of pianos, quality best",),
+        sources=(Wheel("transkun", "2.0.1", "transkun/pretrained/2.0.pt"), Folder()),
+        graph=Graph("transkun.onnx", "bridge.engine.graphs.transkun", 1),
+        on_first_use=True,
+        remark="It was trained on recordings (MAESTRO) whose licence does not allow commercial use.",
     ),
 )

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from bridge.engine.model_table import MODELS, Folder, Model, Source, Url, Wheel
+from bridge.engine import model_graphs
+from bridge.engine.model_table import MODELS, Folder, Graph, Model, Source, Url, Wheel
 from bridge.errors import ModelError
 
-__all__ = ["MODELS", "Folder", "Model", "ModelState", "ModelStore", "Presence", "Url", "Wheel"]
+__all__ = ["MODELS", "Folder", "Graph", "Model", "ModelState", "ModelStore", "Presence", "Url", "Wheel"]
 
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 30.0
@@ -53,10 +54,10 @@ class ModelStore:
     def __init__(self, folder: Path, *, table: Sequence[Model] = MODELS) -> None:
         self.folder = folder
         self._table = {model.name: model for model in table}
-        self._seen: dict[str, tuple[int, int, Presence]] = {}  # size and mtime that `presence` was found for
+        self._seen: dict[Path, tuple[int, int, Presence]] = {}  # size and mtime that `presence` was found for
 
     def path(self, name: str) -> Path:
-        """The model's file, its hash checked. Cheap when asked again.
+        """The file that the engine loads, its hash checked. Cheap when asked again.
 
         Raises ModelError, with the remedy, if the file is missing or damaged or the name is unknown.
         """
@@ -64,12 +65,13 @@ class ModelStore:
 
     def verify(self, name: str) -> Path:
         """As `path`, but reads the file again whatever was found before."""
-        self._seen.pop(name, None)
+        self._seen.clear()
         return self.path(name)
 
-    def sha256(self, name: str) -> str:
-        """The hash that the table promises (64 hex digits): part of every cache key."""
-        return self._model(name).sha256
+    def fingerprint(self, name: str) -> str:
+        """What the table promises: the published file's hash and the graph's version, for cache keys."""
+        model = self._model(name)
+        return f"{model.sha256}.{model.graph.version}" if model.graph else model.sha256
 
     def states(self) -> list[ModelState]:
         """One state for each model of the table, in its order. Never raises for a bad file."""
@@ -82,24 +84,32 @@ class ModelStore:
         Raises ModelError if no source gave the right file or the models folder cannot be written.
         """
         model = self._model(name)
-        state = self._state(model)
-        if state.presence is Presence.PRESENT:
+        if self._state(model).presence is Presence.PRESENT:
             report(f"{name}: already here")
-            return state.path
-        if state.presence is Presence.DAMAGED:
+            return self.path(name)
+        published = self._published(model)
+        if published is Presence.DAMAGED:
             report(f"{name}: the file here is damaged and will be replaced")
+        if published is not Presence.PRESENT:
+            self._pull_published(model, report)
+        if model.graph is not None:
+            report(f"{name}: writing the engine's graph")
+            model_graphs.make(model, self.folder)
+        return self.path(name)
+
+    def _pull_published(self, model: Model, report: Callable[[str], None]) -> None:
         failures = []
         for source in model.sources:
             try:
                 self._pull_from(source, model)
             except ModelError as failure:
                 failures.append(f"{source}: {failure.message}")
-                report(f"{name}: not from {failures[-1]}")
+                report(f"{model.name}: not from {failures[-1]}")
                 continue
-            report(f"{name}: pulled from {source}")
-            return self.path(name)
+            report(f"{model.name}: pulled from {source}")
+            return
         raise ModelError(
-            f"the model {name} could not be had from any source ({'; '.join(failures)})",
+            f"the model {model.name} could not be had from any source ({'; '.join(failures)})",
             remedy=f"Put {model.file} into a folder, name it in BRIDGE_MODELS_MIRROR, and pull again.",
         )
 
@@ -111,16 +121,26 @@ class ModelStore:
         raise ModelError(f"there is no model named {name}", remedy=hint)
 
     def _state(self, model: Model) -> ModelState:
-        path = self.folder / model.file
+        published = self._published(model)
+        if model.graph is None or published is not Presence.PRESENT:
+            return ModelState(model, published, self.folder / model.file)
+        graph, promised = self.folder / model.graph.file, model_graphs.promised(model, self.folder)
+        made = self._presence(graph, promised.size_bytes, promised.sha256) if promised else Presence.MISSING
+        return ModelState(model, made, graph)
+
+    def _published(self, model: Model) -> Presence:
+        return self._presence(self.folder / model.file, model.size_bytes, model.sha256)
+
+    def _presence(self, path: Path, size_bytes: int, sha256: str) -> Presence:
         try:
             stat = path.stat()
         except OSError:
-            return ModelState(model, Presence.MISSING, path)
-        size, mtime_ns, presence = self._seen.get(model.name, (-1, -1, Presence.DAMAGED))
+            return Presence.MISSING
+        size, mtime_ns, presence = self._seen.get(path, (-1, -1, Presence.DAMAGED))
         if (size, mtime_ns) != (stat.st_size, stat.st_mtime_ns):
-            presence = _check(path, model)
-            self._seen[model.name] = (stat.st_size, stat.st_mtime_ns, presence)
-        return ModelState(model, presence, path)
+            presence = _check(path, size_bytes, sha256)
+            self._seen[path] = (stat.st_size, stat.st_mtime_ns, presence)
+        return presence
 
     def _usable(self, state: ModelState) -> Path:
         name = state.model.name
@@ -146,8 +166,8 @@ class ModelStore:
         try:
             _fetch(source, model, part)
             _require_right(part, model)
-            _into_place(part, self.folder / model.file)
-            self._seen.pop(model.name, None)
+            model_graphs.into_place(part, self.folder / model.file)
+            self._seen.pop(self.folder / model.file, None)
         except OSError as failure:
             raise ModelError(str(failure)) from failure
         finally:
@@ -155,9 +175,9 @@ class ModelStore:
                 part.unlink(missing_ok=True)
 
 
-def _check(path: Path, model: Model) -> Presence:
+def _check(path: Path, size_bytes: int, sha256: str) -> Presence:
     try:
-        right = path.stat().st_size == model.size_bytes and _sha256(path) == model.sha256
+        right = path.stat().st_size == size_bytes and _sha256(path) == sha256
     except OSError:
         return Presence.DAMAGED
     return Presence.PRESENT if right else Presence.DAMAGED
@@ -175,18 +195,6 @@ def _require_right(path: Path, model: Model) -> None:
     found = _sha256(path)
     if found != model.sha256:
         raise ModelError(f"another file than promised (SHA-256 {found[:16]}…, not {model.sha256[:16]}…)")
-
-
-def _into_place(part: Path, target: Path) -> None:
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    part.replace(target)
-    if os.name == "posix":  # elsewhere a folder cannot be opened, and the rename is written through
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _fetch(source: Source, model: Model, part: Path) -> None:

@@ -1,12 +1,14 @@
 """A small additive synthesiser: for sonified results, for `bridge demo`, and for tests.
 
 Each note is a sum of harmonics that die away, the higher ones sooner, as a plucked or struck string does.
-No noise and no randomness: the same notes give the same samples.
+Drums are a sine that falls in pitch and a burst of noise, each dying away at its own rate (`STROKES`). The
+same notes give the same samples: the noise is always the same one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +40,10 @@ def render(notes: Sequence[Note], *, rate_hz: int, duration_s: float | None = No
             continue
         voice = _voice(note, rate_hz=rate_hz)[: len(sound) - start]
         sound[start : start + len(voice)] += voice
+    return _below_peak(sound)
+
+
+def _below_peak(sound: NDArray[np.float32]) -> NDArray[np.float32]:
     peak = max(float(sound.max(initial=0.0)), -float(sound.min(initial=0.0)))
     if peak > PEAK:
         sound *= np.float32(PEAK / peak)
@@ -76,6 +82,64 @@ def _envelope(frames: int, *, held_s: float, rate_hz: int) -> NDArray[np.float32
 def _ramp(frames: int) -> NDArray[np.float32]:
     turn = (np.arange(frames) + 0.5) / max(frames, 1)
     return (0.5 - 0.5 * np.cos(np.pi * turn)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Stroke:
+    """One drum: `tone` and `noise` are gains, `falls` how many octaves the tone drops, decays per second."""
+
+    tone: float
+    hz: float
+    falls: float
+    tone_decay: float
+    noise: float
+    noise_decay: float
+    high_passed: bool = False
+
+
+_KICK = _Stroke(1.0, 55, 1.2, 14, 0.05, 200)
+_SNARE = _Stroke(0.5, 185, 0.3, 22, 0.5, 18)
+_CLOSED_HAT = _Stroke(0, 0, 0, 1, 0.35, 45, high_passed=True)
+_OPEN_HAT = _Stroke(0, 0, 0, 1, 0.35, 8, high_passed=True)
+_CYMBAL = _Stroke(0, 0, 0, 1, 0.4, 3, high_passed=True)
+_TOM = _Stroke(0.9, 0, 0.4, 9, 0.08, 60)
+
+# General MIDI percussion keys; toms sound at their own pitch.
+_STROKES = {35: _KICK, 36: _KICK, 37: _SNARE, 38: _SNARE, 40: _SNARE, 42: _CLOSED_HAT, 44: _CLOSED_HAT}
+_STROKES |= {46: _OPEN_HAT, 49: _CYMBAL, 51: _CYMBAL, 52: _CYMBAL, 53: _CYMBAL, 55: _CYMBAL, 57: _CYMBAL}
+_TOM_HZ = {41: 75, 43: 90, 45: 110, 47: 130, 48: 155, 50: 185}
+
+STROKE_S = 0.8
+
+
+def render_drums(hits: Sequence[Note], *, rate_hz: int, duration_s: float) -> NDArray[np.float32]:
+    """General MIDI percussion as sound: (frames,) float32, never above `PEAK`."""
+    sound = np.zeros(max(0, round(duration_s * rate_hz)), dtype=np.float32)
+    strokes: dict[int, NDArray[np.float32]] = {}
+    for hit in hits:
+        start = round(hit.start_s * rate_hz)
+        if not 0 <= start < len(sound):
+            continue
+        if hit.pitch not in strokes:
+            strokes[hit.pitch] = _stroke(hit.pitch, rate_hz)
+        stroke = strokes[hit.pitch][: len(sound) - start]
+        sound[start : start + len(stroke)] += stroke * np.float32((hit.velocity / 127) ** 1.5)
+    return _below_peak(sound)
+
+
+def _stroke(key: int, rate_hz: int) -> NDArray[np.float32]:
+    drum = _STROKES.get(key, _TOM)
+    time_s = np.arange(round(STROKE_S * rate_hz)) / rate_hz
+    hz = drum.hz or _TOM_HZ.get(key, 120)
+    turns = np.cumsum(hz * (1 + (2**drum.falls - 1) * np.exp(-40 * time_s))) / rate_hz
+    tone = drum.tone * np.sin(2 * np.pi * turns) * np.exp(-drum.tone_decay * time_s)
+    noise = np.random.default_rng(key).standard_normal(len(time_s)) / 3
+    if drum.high_passed:
+        noise = np.diff(noise, n=2, append=[0.0, 0.0]) / 2
+    stroke = tone + drum.noise * noise * np.exp(-drum.noise_decay * time_s)
+    ending = _ramp(max(1, round(0.05 * rate_hz)))[::-1]
+    stroke[-len(ending) :] *= ending
+    return (0.5 * stroke).astype(np.float32)
 
 
 # The demo's four bars, A minor - F - C - G: one row a bar, times in beats within it.

@@ -56,25 +56,37 @@ def _changed(source: Path) -> AudioError:
 
 
 def _probe(arguments: Mapping[str, Any], context: TaskContext) -> Any:
-    from bridge.media import audio_files
+    from bridge.media import audio_files, clues
 
     with _unchanged(arguments) as source:
-        return audio_files.probe(source, check=context.check).to_json()
+        info = audio_files.probe(source, check=context.check)
+        folder = Path(arguments["project_folder"])
+        told = clues.gather(source, folder, rate_hz=info.rate_hz, duration_s=info.duration_s)
+    return {**info.to_json(), "told": [one.to_json() for one in told]}
 
 
 def _audio_to_midi(arguments: Mapping[str, Any], context: TaskContext) -> Any:
     from bridge.engine import notes
+    from bridge.engine.hearing import Hearings
+    from bridge.engine.models import ModelStore
+
+    store = ModelStore(Path(arguments["models_folder"]))
+
+    def fetch_model(name: str) -> Path:
+        return store.pull(name, report=lambda words: context.progress(0.0, words))
 
     with _unchanged(arguments) as source:
-        return notes.audio_to_midi(
+        ear = notes.Ear(
             source,
-            arguments["parameters"],
-            Path(arguments["folder"]),
-            model=Path(arguments["models"]["basic-pitch"]),
+            {name: Path(path) for name, path in arguments["models"].items()},
+            arguments["made_of"],
+            Hearings(Path(arguments["hearings"]), arguments["audio"]),
+            threads=context.threads,
             progress=context.progress,
             check=context.check,
-            threads=context.threads,
+            fetch_model=fetch_model,
         )
+        return notes.audio_to_midi(ear, arguments["parameters"], Path(arguments["folder"]))
 
 
 def load_ahead() -> None:
@@ -85,9 +97,9 @@ def load_ahead() -> None:
 
 def _warm(arguments: Mapping[str, Any], context: TaskContext) -> Any:  # noqa: ARG001  a task's shape
     """Loads what is slow to load, so that the next bounce finds it there."""
-    from bridge.engine import notes
+    from bridge.engine import basic_pitch
 
-    notes.warm(Path(arguments["models"]["basic-pitch"]))
+    basic_pitch.warm(Path(arguments["models"]["basic-pitch"]))
 
 
 TASKS: Mapping[str, Task] = {"probe": _probe, "audio_to_midi": _audio_to_midi, "warm": _warm}

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from bridge.conversions.catalogue import CATALOGUE, Conversion, Parameter, conversion
-from bridge.engine.note_decoding import LOWEST_PITCH, PITCHES, DecodingOptions
+from bridge.engine.note_decoding import DecodingOptions
+from bridge.engine.posteriors import LOWEST_PITCH, PITCHES
 from bridge.errors import PresetError
 
 ROW = CATALOGUE["audio_to_midi"]
@@ -53,7 +54,8 @@ def test_audio_to_midi_is_what_the_contract_says_field_by_field() -> None:
 
 def test_local_parameters_are_the_engines_with_its_defaults() -> None:
     local = {one.name: one.default for one in ROW.parameters if one.only == {"local"}}
-    assert local == asdict(DecodingOptions())
+    of_listening = {"material": "auto", "quality": "good", "pitch_bends": "off"}
+    assert local == {**of_listening, **asdict(DecodingOptions())}
     assert set(ROW.resolve({}, converter="local")) == {*local, "sonify_midi", "save_note_events"}
     assert set(ROW.resolve({}, converter="musicgpt")) == {"sonify_midi", "save_note_events"}
 
@@ -67,14 +69,14 @@ def test_ranges_are_those_that_the_engine_takes() -> None:
         assert low is not None
         assert high is not None
         assert 0 < low < high < 1
-    kinds = {name: type(value).__name__ for name, value in asdict(DecodingOptions()).items()}
-    assert kinds == {name: rows[name].kind for name in kinds}
+    kinds = {name: str(field.type) for name, field in DecodingOptions.__dataclass_fields__.items()}
+    assert kinds == {name: f"{rows[name].kind} | None" for name in kinds}
 
 
 @pytest.mark.parametrize("row", CATALOGUE.values(), ids=lambda row: row.name)
 def test_a_row_agrees_with_itself(row: Conversion) -> None:
     for one in row.parameters:
-        assert one.parse(one.default) == one.default
+        assert one.default is None or one.parse(one.default) == one.default
         assert one.about.endswith(".")
         assert one.not_above in {"", *(other.name for other in row.parameters)}
     names = {one.name for one in row.parameters}
@@ -107,6 +109,14 @@ def test_all_faults_of_the_parameters_are_told_at_once() -> None:
 def test_what_is_no_number_is_refused(value: object) -> None:
     with pytest.raises(PresetError, match="minimum_note_ms: must be a number"):
         ROW.resolve({"minimum_note_ms": value}, converter="local")
+
+
+def test_a_text_is_one_of_its_choices() -> None:
+    assert ROW.resolve({"material": "bass"}, converter="local")["material"] == "bass"
+    with pytest.raises(PresetError, match=r"material: must be one of auto, .*did you mean 'guitar'\?"):
+        ROW.resolve({"material": "guitars"}, converter="local")
+    with pytest.raises(PresetError, match="pitch_bends: must be one of off, per_note, mpe, not 'on'"):
+        ROW.resolve({"pitch_bends": "on"}, converter="local")
 
 
 def test_a_range_of_notes_the_wrong_way_round_is_refused_here_and_not_in_the_engine() -> None:

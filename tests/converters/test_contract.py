@@ -44,7 +44,7 @@ def trial(request: pytest.FixtureRequest, tmp_path: Path, models_folder: Path) -
         yield Trial(fake, fail)
         return
     worker = Worker("contract", WorkerOptions(log_file=tmp_path / "engine.log"))
-    local = LocalConverter(worker, ModelStore(models_folder), tmp_path / "scratch")
+    local = LocalConverter(worker, ModelStore(models_folder), tmp_path / "scratch", tmp_path / "heard")
 
     def break_file(good: ConversionRequest) -> ConversionRequest:
         text = tmp_path / "text.wav"
@@ -162,7 +162,7 @@ def test_a_cancelled_ticket_never_comes_to_an_end_well(
     fake.cancel(ticket)
     assert isinstance(fake.poll(ticket).error, Cancelled)
     worker = Worker("contract", WorkerOptions())
-    local = LocalConverter(worker, ModelStore(models_folder), tmp_path / "scratch")
+    local = LocalConverter(worker, ModelStore(models_folder), tmp_path / "scratch", tmp_path / "heard")
     ticket = local.submit(request_for("long", seconds=120.0))
     local.cancel(ticket)
     with pytest.raises(TicketLost):
@@ -178,7 +178,7 @@ def test_a_cancelled_ticket_never_comes_to_an_end_well(
 @pytest.fixture
 def local(tmp_path: Path, models_folder: Path) -> Iterator[LocalConverter]:
     worker = Worker("local", WorkerOptions(log_file=tmp_path / "engine.log"))
-    yield LocalConverter(worker, ModelStore(models_folder), tmp_path / "scratch")
+    yield LocalConverter(worker, ModelStore(models_folder), tmp_path / "scratch", tmp_path / "heard")
     worker.stop()
 
 
@@ -214,7 +214,9 @@ def test_a_bounce_that_changes_while_it_is_read_is_no_result(
 
 def test_a_missing_model_is_a_state_with_its_remedy(tmp_path: Path) -> None:
     worker = Worker("local", WorkerOptions())
-    local = LocalConverter(worker, ModelStore(tmp_path / "no models"), tmp_path / "scratch")
+    local = LocalConverter(
+        worker, ModelStore(tmp_path / "no models"), tmp_path / "scratch", tmp_path / "heard"
+    )
     capability = local.capabilities()["audio_to_midi"]
     assert not capability.available
     assert "bridge models pull" in capability.why_not
@@ -226,12 +228,12 @@ def test_a_missing_model_is_a_state_with_its_remedy(tmp_path: Path) -> None:
 def test_a_look_tells_what_is_in_a_file(local: LocalConverter, tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     write_tone(path, seconds=0.5)
-    source = local.probe(path, Fingerprint.of(path)).result(30)
+    source = local.probe(path, Fingerprint.of(path), tmp_path).result(30)
     assert source.duration_s == pytest.approx(0.5)
     assert source.fingerprint == Fingerprint.of(path)
     (tmp_path / "b.wav").write_text("text")
     with pytest.raises(AudioError, match=r"b\.wav"):
-        local.probe(tmp_path / "b.wav", Fingerprint.of(tmp_path / "b.wav")).result(30)
+        local.probe(tmp_path / "b.wav", Fingerprint.of(tmp_path / "b.wav"), tmp_path).result(30)
 
 
 def test_a_copy_that_changes_takes_nothing_from_the_job_of_another_file(
@@ -274,4 +276,6 @@ def test_what_an_engine_that_still_ends_leaves_behind_is_no_trouble(
 ) -> None:
     (tmp_path / "scratch" / "in use").mkdir(parents=True)
     monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # as where a file is still being written
-    LocalConverter(Worker("unused", WorkerOptions()), ModelStore(models_folder), tmp_path / "scratch")
+    LocalConverter(
+        Worker("unused", WorkerOptions()), ModelStore(models_folder), tmp_path / "scratch", tmp_path / "heard"
+    )

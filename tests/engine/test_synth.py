@@ -66,3 +66,32 @@ def test_the_demo_loop_is_four_bars_and_always_the_same() -> None:
     first, second = (synth.render(notes, rate_hz=RATE_HZ, duration_s=duration_s) for _ in range(2))
     assert np.array_equal(first, second)
     assert len(first) == 8 * RATE_HZ
+
+
+def test_drums_sound_where_they_are_struck_each_in_its_own_band() -> None:
+    rate_hz = 44_100
+    keys = (36, 38, 42, 49, 41, 50)
+    hits = [Note(0.5 + index, 0.6 + index, key, 100) for index, key in enumerate(keys)]
+    sound = synth.render_drums(hits, rate_hz=rate_hz, duration_s=7.0)
+    assert len(sound) == 7 * rate_hz
+    assert np.array_equal(sound, synth.render_drums(hits, rate_hz=rate_hz, duration_s=7.0))
+    centres = {}
+    for hit in hits:
+        start = round(hit.start_s * rate_hz)
+        assert not sound[start - 200 : start].any()
+        assert np.abs(sound[start : start + 2000]).max() > 0.01
+        power = np.abs(np.fft.rfft(sound[start : start + 8192])) ** 2
+        centres[hit.pitch] = float((power * np.fft.rfftfreq(8192, 1 / rate_hz)).sum() / power.sum())
+    assert centres[36] < centres[41] < centres[50] < centres[38] < centres[42]
+    assert centres[36] < 150
+    assert centres[42] > 6000
+
+
+def test_a_harder_stroke_is_louder_and_none_is_too_loud() -> None:
+    soft, hard = (
+        np.abs(synth.render_drums([Note(0.1, 0.2, 38, velocity)], rate_hz=44_100, duration_s=1.0)).max()
+        for velocity in (30, 120)
+    )
+    assert 0 < soft < hard / 4
+    many = [Note(0.1, 0.2, key, 127) for key in (36, 38, 41, 43, 45, 47, 48, 49, 50)]
+    assert np.abs(synth.render_drums(many, rate_hz=44_100, duration_s=1.0)).max() <= synth.PEAK + 1e-6

@@ -39,11 +39,12 @@ class BridgeProcess:
         *,
         settle_s: float = 0.1,
         memory_mb: int = 1500,
+        watched: Path | None = None,
         out: Path | None = None,
     ) -> None:
-        self.home, self.watched = folder / "home", folder / "watched"
+        self.home, self.watched = folder / "home", watched or folder / "watched"
         self.out = out or folder / "out"
-        self.watched.mkdir(parents=True)
+        self.watched.mkdir(parents=True, exist_ok=watched is not None)
         shutil.copytree(models, self.home / "models")
         self.home.joinpath("config.toml").write_text(
             CONFIG.format(watched=self.watched, out=self.out, settle_s=settle_s, memory_mb=memory_mb),

@@ -1,0 +1,1 @@
+"""Networks written as ONNX graphs of our own, from weights that others have published."""
