@@ -7,26 +7,25 @@ name opens that one module and no more. Triggers, converters and deliveries neve
 
 from __future__ import annotations
 
-EVERYWHERE = frozenset({"errors", "units", "clock", "crash_points"})
+EVERYWHERE = frozenset({"errors", "clock", "crash_points"})
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
     # the ground: imports nothing above itself
     "errors": frozenset(),
-    "units": frozenset(),
     "crash_points": frozenset(),
-    "clock": frozenset({"units"}),
+    "clock": frozenset(),
     "logs": EVERYWHERE,
     "home": EVERYWHERE,
     "owner": EVERYWHERE | {"home"},
     "toml_faults": EVERYWHERE,
     "testing": EVERYWHERE | {"conversions", "converters.base", "jobs.model"},
     # facts and formats
-    "media": frozenset({"errors", "units"}),
-    "conversions": frozenset({"errors", "units", "media"}),
+    "media": frozenset({"errors"}),
+    "conversions": frozenset({"errors", "media"}),
     "config": EVERYWHERE | {"toml_faults", "home"},
-    "presets": EVERYWHERE | {"toml_faults", "conversions"},
+    "presets": EVERYWHERE | {"toml_faults", "conversions", "media"},
     # the work
-    "engine": frozenset({"errors", "units", "media"}),
+    "engine": frozenset({"errors", "media"}),
     "midi": EVERYWHERE | {"media", "logs"},
     "supervisor": EVERYWHERE | {"logs"},
     "triggers": EVERYWHERE | {"media", "jobs", "config", "logs"},
@@ -78,6 +77,10 @@ MAY_BE_HEAVY = frozenset(
     {
         "bridge.engine",
         "bridge.media.audio_files",
+        "bridge.media.audio_format",
+        "bridge.media.audio_writing",
+        "bridge.media.sample_depth",
+        "bridge.media.sample_spool",
         "bridge.media.audio_sources",
         "bridge.media.ffmpeg_decode",
         "bridge.media.raw_pcm",

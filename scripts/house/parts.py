@@ -48,6 +48,16 @@ SYSTEM: tuple[SystemProgram, ...] = (
     ),
 )
 
+# What only the tests need: other programs that read and write what we do. Without one its tests are skipped.
+FOR_TESTS: tuple[SystemProgram, ...] = (
+    SystemProgram(
+        name="sndfile-info",
+        gives="tests against libsndfile",
+        packages={"apt": "sndfile-programs", "dnf": "libsndfile-utils", "brew": "libsndfile"},
+    ),
+    SystemProgram(name="ardour7-lua", gives="tests with a real DAW", packages={"apt": "ardour"}),
+)
+
 # Nothing in the bridge uses a compiled part yet.
 PARTS: tuple[Part, ...] = ()
 

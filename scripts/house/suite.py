@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from house.parts import FOR_TESTS, SYSTEM
 from house.process import SetupError, run, say
 from house.setup import House, Wish, prepare
 from house.start import ROOT
@@ -107,7 +108,7 @@ def _with_bench(everything: Callable[[Bench], Tally]) -> int:
     # Models stay from run to run; everything else of BRIDGE_HOME is fresh each time.
     kept = house.venv / "test-home"
     try:
-        python = prepare(house, Wish(groups=("core", "test"), home=str(kept)))
+        python = prepare(house, Wish(groups=("core", "test"), home=str(kept), system=(*SYSTEM, *FOR_TESTS)))
     except SetupError as error:
         say(str(error))
         return 1
