@@ -58,8 +58,9 @@ def _text(data: Mapping[str, Any]) -> str:
     )
 
 
+# A list of ours has a new line in it; what looks like one within a name has none.
 _PLAIN_LIST = re.compile(
-    r'\[\s+(?:(?:"[^"\\\s]*"|[-+.0-9eE]+|null),\s+)*(?:"[^"\\\s]*"|[-+.0-9eE]+|null)\s+\]'
+    r'\[\n\s+(?:(?:"[^"\\\s]*"|[-+.0-9eE]+|null),\s+)*(?:"[^"\\\s]*"|[-+.0-9eE]+|null)\s+\]'
 )
 
 

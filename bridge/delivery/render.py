@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mimetypes
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,13 +13,18 @@ from typing import Any
 
 from bridge.delivery.placing import Content
 from bridge.jobs.records import ArtifactRecord
-from bridge.media.midi_files import MidiFileResult, notes_to_smf
-from bridge.media.musical_context import MusicalContext
+from bridge.media.midi_files import MidiFileResult, MidiStart, notes_to_smf
+from bridge.media.musical_context import ASSUMED_TEMPO_BPM, MusicalContext
+from bridge.media.musical_time import Timeline
 from bridge.media.notes import NOTES_MEDIA_TYPE, Transcription, transcription_from_json
 from bridge.media.quantise import Quantise
 
 WORTH_A_WORD_MS = 0.01
 """A difference to the project's tempo that is told, however small its effect."""
+
+
+TOO_FAR = "begins with the bounce, as bar 1 is too far away for a MIDI file"
+TOO_LONG = f"written at {ASSUMED_TEMPO_BPM} BPM, as the tempo map has more beats than a MIDI file"
 
 
 @dataclass(frozen=True)
@@ -46,15 +52,25 @@ def _midi(
     artifact: ArtifactRecord, context: MusicalContext, settings: Mapping[str, Any], track_name: str
 ) -> Rendered:
     heard = transcription_from_json(json.loads(artifact.path.read_text(encoding="utf-8")))
-    made = notes_to_smf(
-        heard,
-        context.timeline,
-        track_name=track_name,
-        start=settings.get("midi_start", "bounce"),
-        quantise=_quantise(settings.get("quantise")),
+    made, word = _smf(heard, context.timeline, settings, track_name)
+    words = [_notes_words(heard), context.note(), *_about_words(heard), *_made_words(made), word]
+    return Rendered(Content.of_bytes(made.data), "mid", ", ".join(filter(None, words)))
+
+
+def _smf(
+    heard: Transcription, timeline: Timeline, settings: Mapping[str, Any], track_name: str
+) -> tuple[MidiFileResult, str]:
+    """The MIDI file as the delivery wants it, else as near to that as a file can be, and a word on it."""
+    ways: tuple[tuple[Timeline, MidiStart, str], ...] = (
+        (timeline, settings.get("midi_start", "bounce"), ""),
+        (timeline, "bounce", TOO_FAR),
+        (Timeline.constant(ASSUMED_TEMPO_BPM), "bounce", TOO_LONG),
     )
-    words = [_notes_words(heard), context.note(), *_about_words(heard), *_made_words(made)]
-    return Rendered(Content.of_bytes(made.data), "mid", ", ".join(words))
+    how = _quantise(settings.get("quantise"))
+    for one, start, word in ways:
+        with suppress(ValueError):
+            return notes_to_smf(heard, one, track_name=track_name, start=start, quantise=how), word
+    raise ValueError("these notes fit into no MIDI file")
 
 
 def _notes_words(heard: Transcription) -> str:

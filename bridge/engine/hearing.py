@@ -25,7 +25,8 @@ KEPT_BYTES = 1 << 30
 SUFFIX = ".npz"
 
 DAMAGED = (
-    OSError, ValueError, TypeError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error,
+    OSError, ValueError, TypeError, EOFError, KeyError, RuntimeError, MemoryError,
+    zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 """What numpy and zipfile raise for a file with other bytes than were written."""
 

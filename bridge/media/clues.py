@@ -52,8 +52,10 @@ def gather(bounce: Path, project_folder: Path, *, rate_hz: int, duration_s: floa
     tellers = (
         _tried(f"context file {bounce.stem}{CONTEXT_SUFFIX}", lambda: context_file(bounce)),
         _tried("WAV chunks", lambda: from_chunks(bounce, rate_hz, offset_s=_offset_s(project))),
-        from_name(bounce.stem),
-        from_project(project, bounce, duration_s=duration_s) if isinstance(project, Project) else project,
+        _tried("file name", lambda: from_name(bounce.stem)),
+        _tried("project file", lambda: from_project(project, bounce, duration_s=duration_s))
+        if isinstance(project, Project)
+        else project,
     )
     return tuple(told for told in tellers if told is not None)
 

@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from bridge.errors import BridgeError
+from bridge.media.file_names import is_unicode
 from bridge.media.project_als import read_als
 from bridge.media.project_ardour import read_ardour
 from bridge.media.project_rpp import read_rpp
@@ -33,6 +34,7 @@ READERS: dict[str, Callable[[Path], Project]] = {
     ".ardour": read_ardour,
 }
 NAMELESS = frozenset((".als",))  # they say nothing of what an export is called
+SHELVES = frozenset(("music", "documents", "desktop", "downloads"))
 MOST_PARENTS = 4
 MOST_ENTRIES = 2000  # in one folder; a folder with more is no project's
 MOST_READ = 4
@@ -99,8 +101,9 @@ def find_project(
     """The project that a bounce comes from, or None.
 
     Looks in the project folder, in the bounce's folder, and in the parents of both, up to `levels` of them,
-    but not in the user's home folder or above. A project that names the bounce wins over a nearer one, a
-    nearer over a newer one. Never raises for folders that cannot be read.
+    but not in the user's home folder or above; in folders such as ~/Music only for one that names the bounce.
+    A project that names the bounce wins over a nearer one, a nearer over a newer one. Never raises for
+    folders that cannot be read.
     """
     candidates = [
         candidate
@@ -117,10 +120,20 @@ def find_project(
     rendered = next((one for one in candidates[:MOST_READ] if _exports(one, bounce)), None)
     if rendered is not None:
         return _found(rendered, "its render settings name the bounce", candidates)
-    nearest = [one for one in candidates if one.distance == candidates[0].distance]
+    near = [one for one in candidates if not _is_shelf(one.path.parent, bounce, project_folder)]
+    if not near:
+        return None
+    nearest = [one for one in near if one.distance == near[0].distance]
     if len(nearest) == 1:
         return _found(nearest[0], "it is the project nearest to the bounce", candidates)
     return _found(nearest[0], f"it is the newest of {len(nearest)} projects in its folder", candidates)
+
+
+def _is_shelf(folder: Path, bounce: Path, project_folder: Path | None) -> bool:
+    """Where songs of all kinds lie about: what is found there on the way up need not be the bounce's."""
+    if folder in (bounce.parent, project_folder):
+        return False
+    return folder.name.lower() in SHELVES and folder.parent in _home_and_above()
 
 
 def _found(best: _Candidate, why: str, candidates: Iterable[_Candidate]) -> FoundProject:
@@ -173,7 +186,8 @@ def _projects_in(folder: Path, distance: int) -> Iterator[_Candidate]:
 def _is_project(name: str) -> bool:
     """Not for backups, autosaves and the shadow files of macOS, whose names end or begin otherwise."""
     stem, suffix = os.path.splitext(name)  # noqa: PTH122 - names by the thousand
-    return suffix.lower() in READERS and not name.startswith(".") and not _SAVED_ALONGSIDE.search(stem)
+    is_plain = suffix.lower() in READERS and not name.startswith(".") and is_unicode(name)
+    return is_plain and not _SAVED_ALONGSIDE.search(stem)
 
 
 def _letters(name: str) -> str:
@@ -205,8 +219,11 @@ def _pattern_fits(bounds: RenderBounds, stem: str) -> bool:
     parts = [_letters(part) for part in _WILDCARD.split(bounds.pattern or "")]
     if not any(parts):
         return False
-    fixed = r".*".join(re.escape(part) for part in parts)
-    return re.fullmatch(rf"{fixed}(?: .*)?", _letters(stem)) is not None
+    first, *others = (re.escape(part) for part in parts)
+    # Each part where it first occurs, for good: trying all places of all parts would take for ever.
+    middle = "".join(f"(?>.*?{part})" for part in others[:-1] if part)
+    last = f"(?>.*?{others[-1]}(?= |$))" if others and others[-1] else "" if others else "(?= |$)"
+    return re.match(f"{first}{middle}{last}", _letters(stem)) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,6 +216,12 @@ def test_what_the_sidecar_says_is_true(bench: Bench) -> None:
     }
 
 
+def test_a_name_stands_in_the_sidecar_as_it_is(bench: Bench) -> None:
+    bench.converted("Take [  12 ].wav")
+    bench.deliver_all()
+    assert _sidecar(bench, "Take [  12 ].bridge.json")["source"]["name"] == "Take [  12 ].wav"
+
+
 @pytest.mark.parametrize("error", [ModelError("it is missing."), KeyError("musicgpt")])
 def test_a_model_that_is_gone_by_now_does_not_hold_the_sidecar_up(bench: Bench, error: Exception) -> None:
     bench.fingerprint_error = error

@@ -92,6 +92,26 @@ def test_the_file_begins_where_the_delivery_says(tmp_path: Path) -> None:
         assert rendered.note.startswith("2 notes, tempo map (60 BPM from the project file S.RPP)")
 
 
+def test_a_place_too_far_for_a_midi_file_is_said_and_the_file_begins_with_the_bounce(tmp_path: Path) -> None:
+    context = context_of([Told("WAV chunks", tempo=TempoMap.constant(400), start_s=Fraction(10**6))])
+    artifact = _notes(tmp_path, NOTES)
+    far, plain = (render(artifact, context, {"midi_start": start}, track_name="x")
+                  for start in ("project", "bounce"))  # fmt: skip
+    assert far.content == plain.content
+    assert far.note == f"{plain.note}, begins with the bounce, as bar 1 is too far away for a MIDI file"
+
+
+def test_a_map_that_no_midi_file_holds_is_left_out_and_it_is_said(tmp_path: Path) -> None:
+    context = context_of([Told("project file S.RPP", tempo=TempoMap.constant(60_000_000))])
+    path = tmp_path / "notes.json"
+    long = Transcription(tuple(NOTES), 4000.0)
+    path.write_text(json.dumps(transcription_to_json(long)), encoding="utf-8")
+    rendered = render(_artifact(path, NOTES_MEDIA_TYPE), context, {}, track_name="x")
+    assert rendered.content.data is not None
+    assert _starts(rendered.content.data) == [(960, 60), (1920, 64)]
+    assert "written at 120 BPM" in rendered.note
+
+
 def test_notes_are_drawn_to_the_grid_only_where_the_delivery_says(tmp_path: Path) -> None:
     artifact = _notes(tmp_path, [Note(0.52, 0.9, 60, 100)])
     quantise = {"grid": "1/8", "strength": 1.0, "swing": 0.0}

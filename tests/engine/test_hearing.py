@@ -70,7 +70,7 @@ def test_a_damaged_file_is_heard_again_and_mended(tmp_path: Path, damage: str) -
     if damage == "other fields":
         np.savez(path, allow_pickle=False, other=np.zeros(3))
     elif damage in ("other method", "locked"):
-        listed = data.index(b"PK\x01\x02")  # the first file's place in the directory: flags at 8, method at 10
+        listed = data.index(b"PK\x01\x02")  # the directory's first entry: flags at 8, method at 10
         data[listed + {"other method": 10, "locked": 8}[damage]] ^= {"other method": 77, "locked": 1}[damage]
         path.write_bytes(bytes(data))
     else:

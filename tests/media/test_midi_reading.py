@@ -310,6 +310,7 @@ def test_reading_a_timeline_takes_no_more_than_the_file_and_its_changes(name: st
     assert (changes > 3) == (name in CHANGES)
 
 
+@pytest.mark.slow
 def test_many_empty_tracks() -> None:
     data = file_of(*[b""] * 20_000)
     for read in (smf_to_notes, smf_timeline):

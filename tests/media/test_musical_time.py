@@ -73,6 +73,7 @@ def test_time_is_the_reference_s(map_: TempoMap, beat: Fraction) -> None:
     assert float(abs(decimal(map_.seconds_at(beat)) - wanted)) <= near
 
 
+@pytest.mark.slow
 @given(tempo_maps(), BEATS, BEATS)
 def test_time_never_runs_backwards(map_: TempoMap, one: Fraction, other: Fraction) -> None:
     early, late = sorted((one, other))
@@ -81,6 +82,7 @@ def test_time_never_runs_backwards(map_: TempoMap, one: Fraction, other: Fractio
         assert map_.seconds_at(early) < map_.seconds_at(late)
 
 
+@pytest.mark.slow
 @given(tempo_maps(), BEATS, BEATS)
 def test_a_map_rebased_gives_the_same_lengths(map_: TempoMap, origin: Fraction, beat: Fraction) -> None:
     rebased = map_.rebased(origin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -120,6 +121,26 @@ def test_the_home_folder_is_no_projects(tmp_path: Path, monkeypatch: pytest.Monk
     assert found(tmp_path / "x.wav") == tmp_path / "old.als"
 
 
+def test_a_project_that_lies_about_is_no_bounces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default folder to export to lies in the user's folder of music."""
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    stray = touch(tmp_path / "Music/sketch.als")
+    assert found(tmp_path / "Music/DAW Bridge/In/x.wav", tmp_path / "Music/DAW Bridge/Out") is None
+    assert found(tmp_path / "Music/DAW Bridge/In/sketch 2.wav") == stray
+    assert found(tmp_path / "Music/x.wav") == stray
+    song = touch(tmp_path / "Music/Song/Song.als", age_s=100)
+    assert found(tmp_path / "Music/Song/Renders/x.wav") == song
+
+
+@pytest.mark.timeout(10)
+def test_a_pattern_of_countless_wildcards_is_no_trap() -> None:
+    pattern = "$a a" * 120 + "z"
+    assert (
+        place_of(song(part(None, 0, 1, pattern, is_set=True)), Path("a a " * 60), duration_s=Fraction(2))
+        is None
+    )
+
+
 def test_the_newest_of_several_and_the_others_are_told(tmp_path: Path) -> None:
     older = touch(tmp_path / "a.als", age_s=10)
     newest = touch(tmp_path / "b.als")
@@ -169,15 +190,27 @@ def test_a_part_of_a_word_is_no_name(tmp_path: Path, bounce: str) -> None:
         ("take$date[hh]", "take12.wav", True),
         ("$project", "x.wav", False),
         ("take", "taken.wav", False),
+        ("take", "take 2.wav", True),
+        ("$date take $region five", "12 take one five.wav", True),
+        ("$date take $region five", "12 take one fives and five.wav", True),
+        ("$date take $region five", "12 five take.wav", False),
+        ("a$date", "x a.wav", False),
+        ("$n$n", "x.wav", False),
     ],
 )
 def test_render_settings_that_name_the_bounce(
     tmp_path: Path, pattern: str, bounce: str, names_it: bool
 ) -> None:
-    older = touch(reaper_project(tmp_path / "b.rpp", f"RENDER_PATTERN {pattern}"), age_s=100)
+    older = touch(reaper_project(tmp_path / "b.rpp", f'RENDER_PATTERN "{pattern}"'), age_s=100)
     newest = touch(reaper_project(tmp_path / "c.rpp"))
     touch(tmp_path / "damaged.rpp", age_s=50)
     assert found(tmp_path / bounce) == (older if names_it else newest)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names elsewhere are Unicode")
+def test_a_name_that_nobody_can_write_down_is_no_projects(tmp_path: Path) -> None:
+    touch(tmp_path / os.fsdecode(b"S\xff.als"))
+    assert found(tmp_path / "x.wav") is None
 
 
 def test_a_folder_with_countless_files_is_not_read_to_its_end(
