@@ -42,17 +42,17 @@ def relations(found: Candidates, sure: NDArray[np.float64], frames: int) -> Rows
 
 
 def _columns(sure: Rows, frame: Indices, pitch: Indices) -> Iterator[Rows]:
-    near = sure.copy()
+    near, width = sure.copy(), sure.shape[1]
     for step in range(1, NEAR + 1):
         np.maximum(near[step:], sure[:-step], out=near[step:])
         np.maximum(near[:-step], sure[step:], out=near[:-step])
     yield (near @ np.ones(near.shape[1], dtype=np.float32))[frame] / np.float32(3)
     for distance in RELATIVES:
-        yield near[frame, pitch + distance]
+        yield near.ravel().take(frame * width + pitch + distance)
     for steps in OTHERS:
-        surest = near[frame + steps[0], pitch]
+        surest = near.ravel().take((frame + steps[0]) * width + pitch)
         for step in steps[1:]:
-            surest = np.maximum(surest, near[frame + step, pitch])
+            surest = np.maximum(surest, near.ravel().take((frame + step) * width + pitch))
         yield surest
 
 

@@ -33,8 +33,9 @@ CHUNK_FRAMES = 2048
 PIECES = ("kick", "snare", "hat", "tom", "cymbal")
 STICK, OPEN, LOW_TOM, MID_TOM, HIGH_TOM, RIDE = range(6)  # columns of what sort it is
 
-# What three frames around a stroke sum up to when it is as likely as not (tuned on songs of seeds 0..9).
-DOUBTFUL = 0.88
+# What three frames around a stroke of each piece sum up to when it is as likely as not (tuned on songs of
+# seeds 0..9).
+DOUBTFUL = np.array((1.05, 0.75, 0.65, 0.7, 0.8), np.float32)
 
 # The song's own level: loudest frame of each second, without the seconds that are much softer.
 SECOND_FRAMES = 172
@@ -143,7 +144,7 @@ def _sure(likely: Rows) -> Rows:
     around it, so three of them say more than one."""
     around = np.pad(likely, ((1, 1), (0, 0)))
     cubed = (around[:-2] + around[1:-1] + around[2:]) ** 3
-    sure: Rows = cubed / (cubed + np.float32(DOUBTFUL**3))
+    sure: Rows = cubed / (cubed + DOUBTFUL**3)
     return sure
 
 

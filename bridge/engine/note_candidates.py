@@ -56,20 +56,23 @@ def candidates(note: Packed, onset: Packed) -> Candidates:
 def _promise(note: Packed, onset: Packed, found: Candidates) -> NDArray[np.float32]:
     """A first look at each candidate's onset, and at its note activation before and after."""
     struck: NDArray[np.float32] = unpack(onset[found.frame, found.pitch])
-    before, after = (_activations(note, found, steps) for steps in (BEFORE, AFTER))
-    sounds = after.max(axis=1)
+    sounds = unpack(_extreme(note, found, AFTER, np.maximum))
     promise = ONSET_WEIGHT * struck + STRONG_ONSET_WEIGHT * np.minimum(struck, STRONG_ONSET)
     promise += NOTE_WEIGHT * sounds + STRONG_NOTE_WEIGHT * np.minimum(sounds, STRONG_NOTE)
-    promise += RISE_WEIGHT * (sounds - before.min(axis=1))
+    promise += RISE_WEIGHT * (sounds - unpack(_extreme(note, found, BEFORE, np.minimum)))
     return np.asarray(promise, dtype=np.float32)
 
 
-def _activations(note: Packed, found: Candidates, steps: range) -> NDArray[np.float32]:
-    """(candidates, steps); 0 outside the audio."""
-    frame = found.frame[:, np.newaxis] + np.arange(steps.start, steps.stop)
-    inside = (frame >= 0) & (frame < len(note))
-    values = unpack(note[np.where(inside, frame, 0), found.pitch[:, np.newaxis]])
-    return values * inside
+def _extreme(note: Packed, found: Candidates, steps: range, choose: np.ufunc) -> Packed:
+    """For each candidate the most or the least of its pitch's activation in these frames; 0 outside."""
+    frames, width = note.shape
+    padded = np.zeros((frames + len(BEFORE) + len(AFTER), width), dtype=note.dtype)
+    padded[len(BEFORE) : len(BEFORE) + frames] = note
+    at = (found.frame + len(BEFORE)) * width + found.pitch
+    extreme: Packed = padded.ravel().take(at + steps[0] * width)
+    for step in steps[1:]:
+        choose(extreme, padded.ravel().take(at + step * width), out=extreme)
+    return extreme
 
 
 def _peaks(onset: Packed) -> NDArray[np.bool_]:
