@@ -39,7 +39,7 @@ STOP_WITHIN_S = 5.0
 LOOK_S = 0.005
 TOLERANCE_S = 0.05
 """How far an onset may be off: the usual measure (MIREX, "Multiple Fundamental Frequency Estimation")."""
-GOOD_F1 = 0.95
+GOOD_F1 = 0.9
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 Pair = tuple[Note | None, Note | None]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import pickle
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -156,6 +155,7 @@ def _cut(rows: NDArray[Any], first: int, frames: int, fill: float) -> NDArray[An
 def train(parts: list[Taught], steps: int) -> dict[str, NDArray[Any]]:
     """The weights, as `drum_network` reads them."""
     torch: Any = importlib.import_module("torch")
+    torch.set_num_threads(1)
     torch.manual_seed(1)
     rng = np.random.default_rng(1)
     frames = np.array([len(part.inputs) for part in parts], dtype=float)
@@ -225,16 +225,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--drums", type=Path, action="append", default=[], help="a folder of `LOOSE` drums")
     parser.add_argument("--lessons", type=int, default=800)
-    parser.add_argument("--steps", type=int, default=9000)
-    parser.add_argument("--kept", type=Path, help="a file to keep the lessons in, for another training")
+    parser.add_argument("--steps", type=int, default=8500)
     parser.add_argument("--out", type=Path, default=WEIGHTS_FILE)
     asked = parser.parse_args()
-    if asked.kept and asked.kept.exists():
-        parts = pickle.loads(asked.kept.read_bytes())
-    else:
-        parts = everything(tuple(asked.drums), asked.lessons)
-        if asked.kept:
-            asked.kept.write_bytes(pickle.dumps(parts))
+    parts = everything(tuple(asked.drums), asked.lessons)
     np.savez_compressed(asked.out, allow_pickle=False, **train(parts, asked.steps))
 
 
