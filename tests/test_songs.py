@@ -25,12 +25,14 @@ def songs() -> list[Song]:
     return [song(material, seed) for material in MATERIALS for seed in SEEDS]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_song_and_another_seed_another() -> None:
     for material in MATERIALS:
         assert song(material, 5) == song(material, 5)
         assert song(material, 5).parts != song(material, 6).parts
 
 
+@pytest.mark.slow
 def test_every_note_can_be_played_within_the_audio(songs: list[Song]) -> None:
     for one in songs:
         notes = [note for part in one.parts for note in part.notes]

@@ -37,7 +37,7 @@ SOUNDFONTS: Mapping[str, tuple[Path, ...]] = {
 SAMPLED = {"salamander": "piano", "tr808": "drums", "hydrogen": "drums"}
 SOURCES = ("fluid", "musescore", "salamander", "synth", "tr808", "timgm", "hydrogen")
 # The others are never looked at while something is tuned.
-TUNING_SOURCES = ("fluid", "musescore", "salamander", "synth", "tr808")
+TUNING_SOURCES = ("fluid", "musescore", "salamander", "synth")
 LEARNING_SOURCE = "additive"  # instruments that nobody has built: only to learn from
 KITS = {"tr808": samples.MACHINE, "hydrogen": samples.ROCK}
 

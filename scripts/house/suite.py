@@ -12,6 +12,7 @@ import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,9 +63,9 @@ def test(arguments: Sequence[str]) -> int:
     rest = [argument for argument in arguments if argument != "--quick"]
 
     def everything(bench: Bench) -> Tally:
-        tally = static_checks(bench)
         if quick:
-            return tally + pytest(bench, [*QUICK, *rest])
+            return _beside_each_other(bench, [*QUICK, *rest])
+        tally = static_checks(bench)
         coverage(bench, "erase")
         tally += pytest(bench, [*USUAL, *rest], covered=True)
         coverage(bench, "combine", "--quiet")
@@ -140,16 +141,30 @@ def checks_of(house: House, python: str) -> dict[str, list[str]]:
     }
 
 
-def static_checks(bench: Bench) -> Tally:
+def _aloud(text: str) -> None:
+    print(text, flush=True)
+
+
+def static_checks(bench: Bench, tell: Callable[[str], None] = _aloud) -> Tally:
     """Lint, format and types: a line each, and what is wrong."""
     tally = Tally()
     for name, command in checks_of(bench.house, bench.python).items():
         begun = time.monotonic()
         done = run(command, environment=bench.environment, folder=bench.house.root)
-        print(f"{name}: {'ok' if done.ok else 'FAILED'} ({time.monotonic() - begun:.1f} s)", flush=True)
+        tell(f"{name}: {'ok' if done.ok else 'FAILED'} ({time.monotonic() - begun:.1f} s)")
         if not done.ok:
-            print(done.output.rstrip(), flush=True)
+            tell(done.output.rstrip())
         tally += Tally(passed=int(done.ok), failed=int(not done.ok))
+    return tally
+
+
+def _beside_each_other(bench: Bench, arguments: Sequence[str]) -> Tally:
+    """The static checks on one core, the tests on another; what the checks said comes last."""
+    lines: list[str] = []
+    with ThreadPoolExecutor(1) as pool:
+        checks = pool.submit(static_checks, bench, lines.append)
+        tally = pytest(bench, arguments) + checks.result()
+    print("\n".join(lines), flush=True)
     return tally
 
 

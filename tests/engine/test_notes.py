@@ -76,6 +76,7 @@ def test_a_note_across_windows_is_one_note_with_its_own_times(model: Path) -> No
         assert note.end_s == pytest.approx(original.end_s, abs=0.12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late_frames", [1, 50, 100])
 def test_audio_that_begins_later_has_the_same_notes_later(
     model: Path, phrase: Samples, late_frames: int
@@ -230,10 +231,10 @@ def document(folder: Path) -> bytes:
     "wishes",
     [
         {"onset_threshold": 0.3},
-        {"material": "guitar"},
-        {"material": "bass", "minimum_note_ms": 200.0},
-        {"material": "solo"},
-        {"material": "drums", "onset_threshold": 0.2},
+        pytest.param({"material": "guitar"}, marks=pytest.mark.slow),
+        pytest.param({"material": "bass", "minimum_note_ms": 200.0}, marks=pytest.mark.slow),
+        pytest.param({"material": "solo"}, marks=pytest.mark.slow),
+        pytest.param({"material": "drums", "onset_threshold": 0.2}, marks=pytest.mark.slow),
         {"pitch_bends": "mpe", "material": "voice"},
     ],
     ids=str,
@@ -252,6 +253,7 @@ def test_other_wishes_are_answered_from_what_was_heard_and_are_the_same_as_fresh
     assert document(tmp_path) == fresh
 
 
+@pytest.mark.slow
 def test_a_lower_threshold_finds_more(task: Task, loop: Path, tmp_path: Path) -> None:
     counts = []
     for threshold in (0.9, 0.5, 0.1):

@@ -47,6 +47,7 @@ def test_drums_have_no_pitched_notes() -> None:
     assert decode(scene(), OWN, "drums") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("material", HEARD_MATERIALS)
 def test_notes_are_possible_in_order_and_do_not_overlap_on_a_pitch(material: Material) -> None:
     heard = scene()
@@ -63,6 +64,7 @@ def test_notes_are_possible_in_order_and_do_not_overlap_on_a_pitch(material: Mat
         assert all(one.end_s <= other.start_s + FRAME_S for one, other in pairwise(own))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("material", HEARD_MATERIALS)
 def test_a_lower_threshold_finds_the_same_notes_and_more(material: Material) -> None:
     heard = scene(2, frames=3000)

@@ -195,6 +195,7 @@ def sound_file(folder: Path, seconds: float, *, channels: int = 2) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_windows_mean_and_deviation_are_taken_out(model: Path) -> None:
     network = PianoNetwork(model, threads=1)
     sound = np.random.default_rng(2).normal(0, 0.05, (1, SOUND_SAMPLES)).astype(np.float32)

@@ -59,6 +59,7 @@ def test_finds_the_pitch_of_a_tone_to_a_few_cents(model: Path, pitch: int) -> No
     assert track.confidence[held].min() > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [999, 16_000, 70_000])
 def test_does_not_depend_on_the_blocks(model: Path, melody: Samples, size: int) -> None:
     assert_same(listen(blocks_of(melody, size), model=model), listen([melody], model=model))

@@ -174,6 +174,7 @@ def fuzz(folder: Path, seed: str, rounds: int) -> None:
         survive(path, target, dice, (seed, round_number))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_damaged_files(tmp_path: Path, traced: None, seed: str) -> None:
     fuzz(tmp_path, seed, QUICK_ROUNDS)

@@ -287,6 +287,7 @@ def test_memory_does_not_follow_the_length(tmp_path: Path) -> None:
 # ---- lossy files that break off
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "subtype"), [("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS"), ("OGG", "OPUS")])
 def test_half_a_lossy_file_gives_about_half_with_a_warning(tmp_path: Path, kind: str, subtype: str) -> None:
     whole = write(tmp_path / "whole", phrase(frames=400_000), kind=kind, subtype=subtype)
@@ -306,6 +307,7 @@ def test_an_mp3_with_a_hole_gives_what_comes_before_it(tmp_path: Path) -> None:
     assert "breaks off" in info.warnings[0]
 
 
+@pytest.mark.slow
 @NEEDS_FFMPEG
 @pytest.mark.parametrize("rate_hz", [22_050, 48_000])
 @pytest.mark.parametrize("channels", [1, 2])
@@ -493,6 +495,7 @@ def m4a(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {**made, "source": source}
 
 
+@pytest.mark.slow
 @NEEDS_FFMPEG
 @pytest.mark.parametrize("name", ["aac.m4a", "alac.m4a", "adts.aac", "film.mp4"])
 def test_ffmpeg_reads_what_libsndfile_does_not(m4a: dict[str, Path], name: str) -> None:

@@ -127,6 +127,7 @@ def long_map(rng: random.Random, curves: list[Curve], *, changes: int = 500) -> 
 RAMPS = pytest.param(list(Curve), id="ramps", marks=pytest.mark.slow)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("curves", [pytest.param([Curve.STEP], id="steps"), RAMPS])
 @pytest.mark.parametrize("start", ["bounce", "project"])
 def test_an_hour_of_500_changes_stays_on_the_map(curves: list[Curve], start: Any) -> None:

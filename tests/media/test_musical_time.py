@@ -55,6 +55,7 @@ def test_seconds_to_beats_and_back(map_: TempoMap, seconds: Fraction) -> None:
     assert abs(map_.seconds_at(map_.beat_at(seconds)) - seconds) <= 1e-9
 
 
+@pytest.mark.slow
 @given(STEPS, BEATS, TIMES)
 def test_steps_are_exact(map_: TempoMap, beat: Fraction, seconds: Fraction) -> None:
     assert map_.beat_at(map_.seconds_at(beat)) == beat
@@ -65,6 +66,7 @@ def test_steps_are_exact(map_: TempoMap, beat: Fraction, seconds: Fraction) -> N
         assert map_.seconds_at(beat) == sum((b - a) * 60 / map_.bpm_at(a) for a, b in pairwise(edges))
 
 
+@pytest.mark.slow
 @given(tempo_maps(), BEATS)
 def test_time_is_the_reference_s(map_: TempoMap, beat: Fraction) -> None:
     wanted = Reference(map_.points).seconds(beat)
@@ -159,6 +161,7 @@ def test_points_too_near_for_floats_are_told_apart() -> None:
     assert map_.beat_at(edge + near) == edge + 2 * near
 
 
+@pytest.mark.slow
 def test_far_sums_stay_small_and_near() -> None:
     rng = random.Random(5)
     points = tuple(TempoPoint(F(index, 7), F(rng.uniform(50, 200))) for index in range(3000))
@@ -223,6 +226,7 @@ def test_beats_to_bars_and_back(map_: MeterMap, beat: Fraction) -> None:
     assert map_.bar_beat_at(map_.next_bar_line(beat)) == (bar + 1, F(0))
 
 
+@pytest.mark.slow
 @given(meter_maps(), st.integers(-60, 200))
 def test_bars_to_beats_and_back(map_: MeterMap, bar: int) -> None:
     assert map_.bar_beat_at(map_.beat_of_bar(bar)) == (bar, F(0))
@@ -317,6 +321,7 @@ def test_ticks_and_frames() -> None:
     assert seconds_of_frames(14_700, 44_100) == F(1, 3)
 
 
+@pytest.mark.slow
 @given(
     tempo_maps(most=3),
     meter_maps(most=2),

@@ -41,6 +41,7 @@ def test_the_grid_begins_anew_at_every_bar_line() -> None:
     assert moved([2.2, 2.3, 3.6], Quantise(F(1)), cut) == [2, 2.5, 3.5]
 
 
+@pytest.mark.slow
 @given(meter_maps(), GRIDS, st.fractions(0, 1, max_denominator=8), st.lists(BEATS, min_size=2, max_size=4))
 def test_order_is_kept(meters: MeterMap, grid: Fraction, swing: Fraction, beats: list[Fraction]) -> None:
     how = Quantise(grid, swing=swing)

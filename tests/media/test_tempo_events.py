@@ -117,6 +117,7 @@ def test_an_empty_file_has_the_tempo_of_its_place() -> None:
     assert tempo_events(tempo, F(9), 0) == TempoEvents(((0, MOST_TEMPO_US),), 0.0)
 
 
+@pytest.mark.slow
 def test_thousands_of_points_in_one_tick() -> None:
     points = tuple(TempoPoint(F(index, 4_000_000), F(60 + index % 100)) for index in range(4000))
     tempo = TempoMap(points)
