@@ -59,7 +59,9 @@ class Trial:
         self.watched, self.out, self.home = (self.folder / name for name in ("in", "out", "home"))
         self.watched.mkdir()
         self.home.mkdir()
-        ModelStore(self.home / "models").pull("basic-pitch", report=lambda _: None)
+        store = ModelStore(self.home / "models")
+        for name in store.by_default():
+            store.pull(name, report=lambda _: None)
         text = SETTINGS.format(watched=self.watched, out=self.out)
         (self.home / "config.toml").write_text(text, encoding="utf-8")
         environment = {**os.environ, "BRIDGE_HOME": str(self.home)}

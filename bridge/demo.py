@@ -157,8 +157,10 @@ def _bring_models(folder: Path) -> None:
     """The musician's own models, pulled if they are not there yet."""
     store = ModelStore(home() / "models")
     folder.mkdir()
-    path = store.pull("basic-pitch", report=lambda words: None if "already" in words else output.note(words))
-    shutil.copy2(path, folder / path.name)
+    for name in store.by_default():
+        store.pull(name, report=lambda words: None if "already" in words else output.note(words))
+        for path in store.files(name):
+            shutil.copy2(path, folder / path.name)
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def models_list(*, as_json: bool) -> int:
 
 def models_pull(names: Sequence[str], *, as_json: bool) -> int:
     store = _store()
-    for name in _known(names, store) if names else _by_default(store):
+    for name in _known(names, store) if names else store.by_default():
         store.pull(name, report=output.note if as_json else output.say)
     if as_json:
         output.say_json([_model_data(state) for state in store.states()])
@@ -111,11 +111,6 @@ def _known(names: Sequence[str], store: ModelStore) -> list[str]:
         if name not in there:
             raise WrongUse(f"there is no model '{name}'.", remedy=did_you_mean(name, there))
     return list(names) or there
-
-
-def _by_default(store: ModelStore) -> list[str]:
-    """All but those that are fetched when they are first asked for."""
-    return [state.model.name for state in store.states() if not state.model.on_first_use]
 
 
 def _store() -> ModelStore:

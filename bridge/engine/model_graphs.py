@@ -40,6 +40,12 @@ def promised(model: Model, folder: Path) -> Record | None:
         return None
 
 
+def beside(model: Model, folder: Path) -> list[Path]:
+    """What lies beside a model's graph: what it was made of, and the record of it."""
+    assert model.graph is not None
+    return [folder / model.file, _record_path(folder, model.graph)]
+
+
 def make(model: Model, folder: Path) -> Path:
     """Builds the graph from the published file in `folder`, and its record. Raises ModelError."""
     graph = model.graph

@@ -102,6 +102,15 @@ class ModelStore:
             model_graphs.make(model, self.folder)
         return self.path(name)
 
+    def by_default(self) -> list[str]:
+        """The models that every bridge needs: all but those that are fetched when they are first used."""
+        return [name for name, model in self._table.items() if not model.on_first_use]
+
+    def files(self, name: str) -> list[Path]:
+        """All that lies in the folder for a model. Raises ModelError as `path` does."""
+        model = self._model(name)
+        return [self.path(name), *(model_graphs.beside(model, self.folder) if model.graph else ())]
+
     def _pull_published(self, model: Model, report: Callable[[str], None], check: Callable[[], None]) -> None:
         failures = []
         for source in model.sources:

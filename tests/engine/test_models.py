@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 import threading
@@ -207,6 +208,17 @@ def test_a_graph_is_made_when_its_model_is_pulled(tmp_path: Path, mirror: Path) 
     assert path.read_bytes() == b"graph of " + WEIGHTS[:8]
     assert store.path("small-model") == path
     assert files_in(store.folder) == ["small-graph.onnx", "small-graph.onnx.json", "small.onnx"]
+
+
+def test_the_files_of_a_model_are_all_that_another_home_needs(tmp_path: Path, mirror: Path) -> None:
+    store = store_of(tmp_path, graphed())
+    store.pull("small-model", report=silent)
+    other = ModelStore(tmp_path / "other", table=[graphed()])
+    other.folder.mkdir()
+    for path in store.files("small-model"):
+        shutil.copy2(path, other.folder / path.name)
+    assert other.path("small-model").read_bytes() == store.path("small-model").read_bytes()
+    assert store.by_default() == ["small-model"]
 
 
 def test_a_graph_of_another_version_is_made_anew_without_a_source(
