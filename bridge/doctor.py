@@ -106,7 +106,7 @@ def _folders(home: Path) -> Iterator[Check]:
     from bridge import config
 
     settings = _settings(home)
-    for folder in settings.folders or config.default_folders():
+    for folder in config.watched_folders(settings):
         yield _folder(folder, is_default=not settings.folders)
         if folder.project_folder is not None:
             yield _project_folder(folder.project_folder)

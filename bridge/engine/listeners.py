@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from bridge.engine import basic_pitch, drums, note_bends, note_segments, piano, pitch_track
@@ -20,7 +18,7 @@ from bridge.engine.hearing import Hearings
 from bridge.engine.note_decoding import DecodingOptions, decode
 from bridge.engine.posteriors import MODEL_RATE_HZ, Posteriors
 from bridge.engine.version import ENGINE_VERSION
-from bridge.media.audio_files import read_mono
+from bridge.media.audio_files import expected_samples, read_mono
 from bridge.media.notes import Material, Note, PitchBends, Transcription
 
 Quality = Literal["good", "best"]
@@ -64,21 +62,13 @@ class Ear:
 
     def tell(self, rate_hz: int, doing: str, *, up_to: float = 0.9) -> Callable[[int], None]:
         """Turns samples done into progress. With no length in the header: half-way at one minute."""
-        expected = _expected_samples(self.source, rate_hz)
+        expected = expected_samples(self.source, rate_hz)
 
         def tell(samples: int) -> None:
             share = samples / expected if expected else samples / (samples + 60 * rate_hz)
             self.progress(up_to * min(share, 1.0), doing)
 
         return tell
-
-
-def _expected_samples(source: Path, rate_hz: int) -> int | None:
-    """How many samples the header promises, for the progress only; None if it does not say."""
-    with suppress(soundfile.SoundFileError, OSError, ValueError):
-        info = soundfile.info(source)
-        return int(info.frames / info.samplerate * rate_hz)
-    return None
 
 
 # Listeners: each hears the file, or takes what is kept, and decodes.

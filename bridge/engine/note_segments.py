@@ -26,8 +26,6 @@ from bridge.engine.voice_release import release_features
 from bridge.engine.voice_strokes import Stretches, Strokes, features, stretches_of, strokes_of
 from bridge.media.notes import Material, Note
 
-SegmentOptions = DecodingOptions
-
 APART_S = 0.05  # two notes of one pitch
 CHANGE_S = 0.03  # two notes of any pitch
 BROKEN_FRAMES = 12  # a pitch that is lost for less goes on

@@ -13,19 +13,17 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from bridge.engine.piano_hearing import FRAME_S, FRAMES, HOP, RATE_HZ, SOUND_SAMPLES, PianoNetwork
 from bridge.engine.piano_stitching import Event, Span, Stitching
 from bridge.engine.semi_crf import best_intervals
-from bridge.media.audio_files import read_mono
+from bridge.media.audio_files import expected_samples, read_mono
 from bridge.media.notes import Note, Transcription
 
 LINES = 90  # sustain pedal, soft pedal, 88 keys
@@ -60,7 +58,7 @@ def transcribe(source: Path, *, model: Path, threads: int, progress: Progress, c
     Raises AudioError for a file that cannot be read and ModelError for a model that is not one.
     """
     network = PianoNetwork(model, threads=threads)
-    expected = _expected_samples(source)
+    expected = expected_samples(source, RATE_HZ)
     samples = 0
 
     def counted() -> Iterator[Samples]:
@@ -167,11 +165,3 @@ def _note(event: Event, start_s: float, end_s: float, duration_s: float) -> Note
     end_s = min(max(end_s, start_s + SHORTEST_NOTE_S), max(duration_s, start_s))
     confidence = 1 / (1 + math.exp(-event.score))
     return Note(start_s, end_s, event.line - KEY_LINES + LOWEST_KEY, event.velocity, confidence)
-
-
-def _expected_samples(source: Path) -> int | None:
-    """How many samples the header promises, for the progress only; None if it does not say."""
-    with suppress(soundfile.SoundFileError, OSError, ValueError):
-        info = soundfile.info(source)
-        return int(info.frames / info.samplerate * RATE_HZ)
-    return None

@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 import soxr
 
 from bridge.errors import AudioError
@@ -85,6 +87,14 @@ def length_of(path: Path) -> tuple[int, int]:
         frames = sum(len(block) for block in source.blocks)
         _refuse_empty(path, frames)
         return source.rate_hz, frames
+
+
+def expected_samples(path: Path, rate_hz: int) -> int | None:
+    """How many samples at `rate_hz` the header promises, for a progress only; None if it does not say."""
+    with suppress(soundfile.SoundFileError, OSError, ValueError):
+        info = soundfile.info(path)
+        return int(info.frames / info.samplerate * rate_hz)
+    return None
 
 
 def read_mono(path: Path, *, rate_hz: int, check: Callable[[], None] = _go_on) -> Iterator[Samples]:
