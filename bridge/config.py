@@ -64,6 +64,8 @@ class WatchedFolder(_Table):
     """Where results go; None: they lie beside the bounce."""
     recursive: bool = True
     private: bool = False
+    upload: Literal["ask", "always", "never"] | None = None
+    """Whether its audio may be sent to MusicGPT; None: as `musicgpt.consent` says."""
     polling: bool = False
     settle_s: float = Field(default=0.4, ge=0.05, le=60.0)
     existing: Literal["remember", "convert"] = "remember"
@@ -84,10 +86,29 @@ class ServerSettings(_Table):
     enabled: bool = True
 
 
+class MusicGPTSettings(_Table):
+    """How the MusicGPT API is used. The key is no setting: `bridge login`, or MUSICGPT_API_KEY."""
+
+    base_url: str = Field(default="https://api.musicgpt.com/api/public", pattern=r"^https?://[^/\s]+.*[^/]$")
+    plan: Literal["free", "payg", "plus", "pro"] = "payg"
+    consent: Literal["ask", "always", "never"] = "ask"
+    """Whether audio of a folder that was never sent before may be: ask first, or take it as said."""
+    resubmit: Literal["ask", "never", "always"] = "ask"
+    """What becomes of a request of which nobody knows whether it arrived."""
+    cap_day_usd: float | None = Field(default=None, ge=0)
+    cap_project_usd: float | None = Field(default=None, ge=0)
+    cap_conversion_usd: float | None = Field(default=None, ge=0)
+    """What may be spent: in a day, for one project folder, on one conversion. None: no cap."""
+    webhook_url: str = ""
+    """An address of this machine that the API can reach; empty: results are asked for."""
+    webhook_port: int = Field(default=0, ge=0, le=65535)
+
+
 class Settings(_Table):
     folders: tuple[WatchedFolder, ...] = ()
     engine: EngineSettings = EngineSettings()
     server: ServerSettings = ServerSettings()
+    musicgpt: MusicGPTSettings = MusicGPTSettings()
     tempo_bpm: Annotated[float | None, BeforeValidator(_unknown_tempo)] = Field(default=None, ge=20, le=400)
     """None, in the file 0: not known."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -152,7 +173,11 @@ def _read(path: Path) -> str:
         ) from error
 
 
-_TABLES: Mapping[str, type[_Table]] = {"engine": EngineSettings, "server": ServerSettings}
+_TABLES: Mapping[str, type[_Table]] = {
+    "engine": EngineSettings,
+    "server": ServerSettings,
+    "musicgpt": MusicGPTSettings,
+}
 _TOP_KEYS = ("tempo_bpm", "log_level")
 
 
@@ -234,6 +259,7 @@ project_folder = {out_path}     # results go here; without it they lie beside th
 # preset = "audio-to-midi"      # `bridge presets` lists them
 # recursive = true              # folders below it too
 # private = false               # true: its audio never leaves this machine
+# upload = "ask"                # may its audio be sent to MusicGPT: ask (once) | always | never
 # polling = false               # true: for network shares that send no events
 # settle_s = 0.4                # how long a file must be quiet before it counts as finished
 # existing = "remember"         # files that are there already: remember | convert
@@ -248,6 +274,18 @@ project_folder = {out_path}     # results go here; without it they lie beside th
 # enabled = true                # the local control API; `bridge trigger` and pads need it
 # host = "127.0.0.1"            # other machines reach it only if you change this
 # port = 0                      # 0: any free one
+
+# The MusicGPT API. Its key is kept by `bridge login`, never in this file.
+[musicgpt]
+# plan = "payg"                 # free | payg | plus | pro: prices and limits follow it
+# consent = "ask"               # before the first upload of a folder: ask | always | never
+# cap_day_usd = 5.0             # nothing is sent that would cost more than this in a day
+# cap_project_usd = 20.0        # the same for one project folder
+# cap_conversion_usd = 1.0      # the same for one conversion
+# resubmit = "ask"              # a request of which nobody knows whether it arrived: ask | never | always
+# base_url = "https://api.musicgpt.com/api/public"
+# webhook_url = ""              # an https address of this machine, where there is one
+# webhook_port = 0              # the local port behind that address
 """
 
 

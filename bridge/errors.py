@@ -12,7 +12,11 @@ BridgeError
 │   ├── OutcomeUnknown  the request may have arrived: never sent again by itself
 │   ├── TryLater        refused for now, with the time to wait
 │   ├── TicketLost      the converter does not know this ticket any more
-│   └── Rejected        refused for good; the same request would be refused again
+│   ├── Rejected        refused for good; the same request would be refused again
+│   │   ├── NoKey       there is no key, or the converter does not take it
+│   │   ├── NoCredit    the account has not enough for it
+│   │   └── NotAllowed  a private folder, or a cap of the musician's own
+│   └── ChargedFailure  it was accepted and then failed: it may have been charged
 ├── WorkerError         an engine process
 │   ├── WorkerDied      ended without an answer
 │   ├── WorkerOutOfMemory
@@ -118,6 +122,24 @@ class TicketLost(ConverterError):
 
 class Rejected(ConverterError):
     code = "rejected"
+
+
+class NoKey(Rejected):
+    code = "no-key"
+
+
+class NoCredit(Rejected):
+    code = "no-credit"
+
+
+class NotAllowed(Rejected):
+    code = "not-allowed"
+
+
+class ChargedFailure(ConverterError):
+    """Accepted, then failed: doing it again may cost again, so nobody does that without being asked."""
+
+    code = "charged-failure"
 
 
 class WorkerError(BridgeError):

@@ -101,7 +101,7 @@ class LocalConverter:
         known = error if isinstance(error, BridgeError) else WorkerDied(f"the engine failed: {error}.")
         return Progress("failed", error=known)
 
-    def fetch(self, ticket: Ticket, folder: Path) -> list[Artifact]:
+    def fetch(self, ticket: Ticket, folder: Path, request: ConversionRequest) -> list[Artifact]:  # noqa: ARG002  raw results need no source
         task = self._task(ticket)
         artifacts = []
         for row in task.call.future.result(timeout=0):
