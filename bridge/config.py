@@ -64,8 +64,8 @@ class WatchedFolder(_Table):
     """Where results go; None: they lie beside the bounce."""
     recursive: bool = True
     private: bool = False
-    upload: Literal["ask", "always", "never"] | None = None
-    """Whether its audio may be sent to MusicGPT; None: as `musicgpt.consent` says."""
+    upload: Literal["default", "ask", "always", "never"] = "default"
+    """Whether its audio may be sent to MusicGPT; default: as `musicgpt.consent` says."""
     polling: bool = False
     settle_s: float = Field(default=0.4, ge=0.05, le=60.0)
     existing: Literal["remember", "convert"] = "remember"
@@ -86,19 +86,24 @@ class ServerSettings(_Table):
     enabled: bool = True
 
 
+Answer = Literal["ask", "always", "never"]
+
+
 class MusicGPTSettings(_Table):
     """How the MusicGPT API is used. The key is no setting: `bridge login`, or MUSICGPT_API_KEY."""
 
     base_url: str = Field(default="https://api.musicgpt.com/api/public", pattern=r"^https?://[^/\s]+.*[^/]$")
     plan: Literal["free", "payg", "plus", "pro"] = "payg"
-    consent: Literal["ask", "always", "never"] = "ask"
+    consent: Answer = "ask"
     """Whether audio of a folder that was never sent before may be: ask first, or take it as said."""
-    resubmit: Literal["ask", "never", "always"] = "ask"
+    resubmit: Answer = "ask"
     """What becomes of a request of which nobody knows whether it arrived."""
-    cap_day_usd: float | None = Field(default=None, ge=0)
-    cap_project_usd: float | None = Field(default=None, ge=0)
-    cap_conversion_usd: float | None = Field(default=None, ge=0)
-    """What may be spent: in a day, for one project folder, on one conversion. None: no cap."""
+    cap_day_usd: float = Field(default=5.0, ge=0)
+    cap_project_usd: float = Field(default=50.0, ge=0)
+    cap_conversion_usd: float = Field(default=1.0, ge=0)
+    """What may be spent: in a day, for one project folder, on one conversion."""
+    allow_unpriced: bool = False
+    """Whether something may be sent that has no price in the vendor's list."""
     webhook_url: str = ""
     """An address of this machine that the API can reach; empty: results are asked for."""
     webhook_port: int = Field(default=0, ge=0, le=65535)
@@ -134,6 +139,23 @@ def project_folder_of(settings: Settings, source: Path) -> Path:
         if folder.project_folder is not None and source.is_relative_to(folder.path):
             return folder.project_folder
     return source.parent
+
+
+def folder_of(settings: Settings, source: Path) -> WatchedFolder | None:
+    """The watched folder that `source` lies in."""
+    return next((one for one in watched_folders(settings) if source.is_relative_to(one.path)), None)
+
+
+def is_private(settings: Settings, source: Path) -> bool:
+    """True when the file lies in a folder whose audio never leaves this machine."""
+    return any(one.private and source.is_relative_to(one.path) for one in watched_folders(settings))
+
+
+def may_upload(settings: Settings, source: Path) -> Answer:
+    """Whether the file's audio may be sent: what its watched folder says, else `musicgpt.consent`."""
+    folder = folder_of(settings, source)
+    upload = folder.upload if folder else "default"
+    return settings.musicgpt.consent if upload == "default" else upload
 
 
 def load(bridge_home: Path, environment: Mapping[str, str] | None = None) -> Settings:
@@ -259,7 +281,7 @@ project_folder = {out_path}     # results go here; without it they lie beside th
 # preset = "audio-to-midi"      # `bridge presets` lists them
 # recursive = true              # folders below it too
 # private = false               # true: its audio never leaves this machine
-# upload = "ask"                # may its audio be sent to MusicGPT: ask (once) | always | never
+# upload = "default"            # may its audio be sent to MusicGPT: ask (once) | always | never
 # polling = false               # true: for network shares that send no events
 # settle_s = 0.4                # how long a file must be quiet before it counts as finished
 # existing = "remember"         # files that are there already: remember | convert
@@ -279,9 +301,10 @@ project_folder = {out_path}     # results go here; without it they lie beside th
 [musicgpt]
 # plan = "payg"                 # free | payg | plus | pro: prices and limits follow it
 # consent = "ask"               # before the first upload of a folder: ask | always | never
-# cap_day_usd = 5.0             # nothing is sent that would cost more than this in a day
-# cap_project_usd = 20.0        # the same for one project folder
-# cap_conversion_usd = 1.0      # the same for one conversion
+# cap_conversion_usd = 1.0      # nothing is sent that would cost more than this
+# cap_day_usd = 5.0             # the same for all of a day
+# cap_project_usd = 50.0        # the same for all of one project folder
+# allow_unpriced = false        # true: also what the vendor's list has no price for
 # resubmit = "ask"              # a request of which nobody knows whether it arrived: ask | never | always
 # base_url = "https://api.musicgpt.com/api/public"
 # webhook_url = ""              # an https address of this machine, where there is one

@@ -16,20 +16,37 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.actions import LOOK_TIMEOUT_S
 from bridge.clock import Clock, SystemClock
-from bridge.config import Settings, WatchedFolder, default_folders, project_folder_of, watched_folders
+from bridge.config import (
+    Settings,
+    WatchedFolder,
+    default_folders,
+    folder_of,
+    is_private,
+    may_upload,
+    project_folder_of,
+    watched_folders,
+)
 from bridge.converters.base import Converter, Ticket
+from bridge.converters.fitting import EngineFitter
 from bridge.converters.local import LocalConverter
+from bridge.converters.musicgpt import MusicGPTConverter
 from bridge.delivery.desk import DeliveryDesk
 from bridge.engine.models import ModelStore
 from bridge.engine.worker import Worker, WorkerOptions, engine_log
 from bridge.errors import BridgeError
+from bridge.jobs.budget import Caps, day_began
 from bridge.jobs.cache import Cache
+from bridge.jobs.clearance import SendingRules
 from bridge.jobs.conversion_steps import ConversionSteps
 from bridge.jobs.events import EventFeed
 from bridge.jobs.intake import Intake
 from bridge.jobs.model import JobRequest
+from bridge.jobs.quoting import QuotedStep, quotes
+from bridge.jobs.records import ConversionRecord
 from bridge.jobs.runner import Runner
+from bridge.jobs.sending import Fate
 from bridge.jobs.store import JOURNAL_NAME, Journal
+from bridge.keys import KeyRing
 from bridge.owner import OwnerNote, Ownership
 from bridge.presets import PresetShelf
 from bridge.supervisor import Supervisor
@@ -104,10 +121,16 @@ class BridgeCore:
         self.local = LocalConverter(
             self.worker, self.models, home / "cache" / "engine", home / "cache" / "heard"
         )
-        self.converters: Mapping[str, Converter] = {self.local.name: self.local}
-        self.steps = ConversionSteps(
-            self.journal, Cache(home / "cache" / "results"), self.converters, self.feed, clock
+        self.musicgpt = MusicGPTConverter(
+            settings.musicgpt, KeyRing().get, EngineFitter(self.worker), home / "cache" / "musicgpt", clock
         )
+        self.converters: Mapping[str, Converter] = {
+            self.musicgpt.name: self.musicgpt,
+            self.local.name: self.local,
+        }
+        self.rules = sending_rules(settings)
+        cache = Cache(home / "cache" / "results")
+        self.steps = ConversionSteps(self.journal, cache, self.converters, self.feed, clock, self.rules)
         desk = DeliveryDesk(
             self.journal,
             clock,
@@ -130,19 +153,37 @@ class BridgeCore:
     def project_folder_of(self, source: Path) -> Path:
         return project_folder_of(self.settings, source)
 
+    def project_folder_of_texts(self) -> Path:
+        found = next((one.project_folder for one in self.folders() if one.project_folder), None)
+        return found or default_folders()[0].path
+
     def is_private(self, source: Path) -> bool:
-        return any(folder.private and source.is_relative_to(folder.path) for folder in self.folders())
+        return is_private(self.settings, source)
 
-    def cancel(self, job_id: int) -> None:
-        for converter, ticket in self.journal.cancel_job(job_id):
+    def quotes(self, request: JobRequest) -> list[QuotedStep]:
+        preset = self.presets.get(request.preset)
+        look = self.intake.look_at(request)
+        duration_s = look.result(timeout=LOOK_TIMEOUT_S).duration_s
+        return quotes(self.journal, self.rules, self.steps, self.converters, preset, request, duration_s)
+
+    def cancel(self, job_id: int) -> list[ConversionRecord]:
+        given_up = self.journal.cancel_job(job_id)
+        for one in given_up:
             try:
-                self.converters[converter].cancel(Ticket(ticket))
+                self.converters[one.converter].cancel(Ticket(one.ticket or ""))
             except BridgeError as error:
-                log.warning("job %d is cancelled here, but not at %s: %s", job_id, converter, error)
+                log.warning("job %d is cancelled here, but not at %s: %s", job_id, one.converter, error)
+        return [one for one in given_up if self.converters[one.converter].remote]
 
-    def retry(self, job_id: int) -> None:
-        for part_id in self.journal.retry_job(job_id):
+    def retry(self, job_id: int, *, pay: bool = False) -> None:
+        for part_id in self.steps.sending.retry(job_id, pay=pay):
             self.intake.look_again(part_id)
+
+    def resolve(self, job_id: int, fate: Fate, *, task: str = "") -> None:
+        self.steps.sending.resolve(job_id, fate, task=task)
+
+    def allow_upload(self, folder: Path) -> int:
+        return self.journal.allow_upload(folder)
 
     def rescan(self) -> None:
         """Without triggers there is nothing to look through."""
@@ -158,6 +199,7 @@ class Daemon(BridgeCore):
             self._start_supervisor(stack)
             self._start_triggers(stack)
             port = self._start_server(stack)
+            self._start_webhooks(stack)
             self._owner.announce(
                 OwnerNote(os.getpid(), self.settings.server.host, port, started_at=self.clock.wall())
             )
@@ -195,6 +237,20 @@ class Daemon(BridgeCore):
         stack.callback(server.stop)
         return server.port
 
+    def _start_webhooks(self, stack: ExitStack) -> None:
+        """The receiver of callbacks, where the settings name an address at which the API reaches us."""
+        if not self.settings.musicgpt.webhook_url:
+            return
+        from bridge.server.webhooks import WebhookServer
+
+        def awaited(nonce: str) -> bool:
+            return self.journal.conversion_of_nonce(nonce) is not None
+
+        port = self.settings.musicgpt.webhook_port
+        webhooks = WebhookServer("127.0.0.1", port, self.steps.sending.called_back, awaited)
+        webhooks.start()
+        stack.callback(webhooks.stop)
+
     def rescan(self) -> None:
         for trigger in self.triggers:
             trigger.rescan("asked for")
@@ -211,8 +267,30 @@ class Daemon(BridgeCore):
                     for name, one in self.local.capabilities().items()
                 },
             },
+            "musicgpt": {
+                "key": any(one.available for one in self.musicgpt.capabilities().values()),
+                "plan": self.settings.musicgpt.plan,
+                "spent_today_usd": self.journal.spent_usd(since=day_began(self.clock.wall())),
+            },
             "jobs": self.journal.counts(),
         }
+
+
+def sending_rules(settings: Settings) -> SendingRules:
+    """What the settings say about sending anything away."""
+    money = settings.musicgpt
+
+    def folder_to_ask_for(source: Path) -> Path:
+        watched = folder_of(settings, source)
+        return watched.path if watched else source.parent
+
+    return SendingRules(
+        caps=Caps(money.cap_day_usd, money.cap_project_usd, money.cap_conversion_usd, money.allow_unpriced),
+        resubmit=money.resubmit,
+        may_upload=lambda source: may_upload(settings, source),
+        is_private=lambda source: is_private(settings, source),
+        folder_of=folder_to_ask_for,
+    )
 
 
 def _worker_options(home: Path, settings: Settings) -> WorkerOptions:

@@ -8,12 +8,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
+import ssl
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from bridge.errors import BridgeError, ModelError
 
@@ -24,6 +28,7 @@ PYTHONS = ((3, 11), (3, 13))
 LITTLE_DISK_MB = 1000
 NO_DISK_MB = 50
 ENGINE_DEADLINE_S = 60.0
+CONNECT_WITHIN_S = 3.0
 PARTS_NAME = "daw-bridge-parts.json"
 
 
@@ -189,6 +194,85 @@ def _engine(home: Path) -> Iterator[Check]:
         worker.stop()
 
 
+# The MusicGPT API: nobody needs it, so what is missing is told and is no fault
+
+
+def _key(_home: Path) -> Iterator[Check]:
+    from bridge.keys import KeyRing
+
+    ring = KeyRing()
+    kept = ring.where()
+    if kept.secret is None:
+        why = "`bridge login` keeps one" if kept.place == "nowhere" else kept.what
+        yield Check("key", "ok", f"none, so nothing is sent to MusicGPT ({why})")
+        return
+    ring.get()  # raises for what can be none
+    yield Check("key", "ok", f"{kept.secret}, in {kept.what}")
+
+
+def _keyring(_home: Path) -> Iterator[Check]:
+    from bridge.keys import VARIABLE, KeyRing
+
+    try:
+        yield Check("keyring", "ok", KeyRing().backend_name())
+    except BridgeError:
+        yield Check("keyring", "ok", f"none here; a MusicGPT key can be in the variable {VARIABLE}")
+
+
+def _money(home: Path) -> Iterator[Check]:
+    settings = _settings(home).musicgpt
+    yield Check("plan", "ok", settings.plan)
+    caps = (
+        ("a day", settings.cap_day_usd),
+        ("a project", settings.cap_project_usd),
+        ("a conversion", settings.cap_conversion_usd),
+    )
+    yield Check("caps", "ok", ", ".join(f"${cap:.2f} {what}" for what, cap in caps))
+
+
+def _address(home: Path) -> Iterator[Check]:
+    """Connects and no more, and only where there is a key: without one nobody goes there."""
+    from bridge.keys import KeyRing
+
+    url = _settings(home).musicgpt.base_url
+    if KeyRing().where().secret is None:
+        yield Check("address", "ok", f"{url}: not tried without a key")
+    elif getproxies().keys() & {"https", "all"}:
+        yield Check("address", "ok", f"{url}: not tried, since a proxy is set here")
+    else:
+        try:
+            _connect(url)
+        except OSError as error:
+            what = f"{url} cannot be reached: {error.strerror or error}"
+            yield Check("address", "warn", what, "Is this computer online? What is local works all the same.")
+        else:
+            yield Check("address", "ok", f"{url} answers")
+
+
+def _connect(url: str) -> None:
+    """Raises OSError where nobody is there, or nobody who can prove it."""
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    host, port = parts.hostname or "", parts.port or (443 if secure else 80)
+    with socket.create_connection((host, port), timeout=CONNECT_WITHIN_S) as line:
+        if secure:
+            ssl.create_default_context().wrap_socket(line, server_hostname=host).close()
+
+
+def _webhook(home: Path) -> Iterator[Check]:
+    settings = _settings(home).musicgpt
+    url, port = settings.webhook_url, settings.webhook_port
+    if not url:
+        yield Check("webhook", "ok", "none: results are asked for, which needs no address")
+    elif not url.startswith("https://"):
+        yield Check("webhook", "warn", f"{url} is not https", "Anybody between could read it: take https.")
+    elif not port:
+        what = f"{url} leads to a port that is another one at each start"
+        yield Check("webhook", "warn", what, "Set musicgpt.webhook_port to the port behind that address.")
+    else:
+        yield Check("webhook", "ok", f"{url}, behind it port {port}")
+
+
 def _ffmpeg(_home: Path) -> Iterator[Check]:
     from bridge.media.audio_header import FFMPEG_SUFFIXES
 
@@ -246,6 +330,11 @@ CHECKS: tuple[tuple[str, Callable[[Path], Iterator[Check]]], ...] = (
     ("model", _models),
     ("engine", _engine),
     ("ffmpeg", _ffmpeg),
+    ("keyring", _keyring),
+    ("key", _key),
+    ("plan", _money),
+    ("address", _address),
+    ("webhook", _webhook),
     ("control API", _daemon),
     ("part", _parts),
 )

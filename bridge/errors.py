@@ -16,7 +16,9 @@ BridgeError
 │   │   ├── NoKey       there is no key, or the converter does not take it
 │   │   ├── NoCredit    the account has not enough for it
 │   │   └── NotAllowed  a private folder, or a cap of the musician's own
-│   └── ChargedFailure  it was accepted and then failed: it may have been charged
+│   ├── ChargedFailure  it was accepted and then failed: it may have been charged
+│   ├── NeedsConsent    the musician is asked first whether it may be sent
+│   └── PaidAgain       it may have been charged already: the musician is asked whether to pay once more
 ├── WorkerError         an engine process
 │   ├── WorkerDied      ended without an answer
 │   ├── WorkerOutOfMemory
@@ -140,6 +142,14 @@ class ChargedFailure(ConverterError):
     """Accepted, then failed: doing it again may cost again, so nobody does that without being asked."""
 
     code = "charged-failure"
+
+
+class NeedsConsent(ConverterError):
+    code = "needs-consent"
+
+
+class PaidAgain(ConverterError):
+    code = "paid-again"
 
 
 class WorkerError(BridgeError):

@@ -9,15 +9,17 @@ from __future__ import annotations
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from string import Formatter
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bridge.conversions import catalogue
+from bridge.conversions.model import Input
 from bridge.errors import PresetError
 from bridge.media.musical_context import Told, exact_bpm, meter_map
 from bridge.media.musical_time import Key, KeyPoint, TempoMap
@@ -48,7 +50,12 @@ class Step(_Table):
     conversion: str
     from_: str = Field(default=SOURCE, alias="from")
     converter: Literal["auto", "local", "musicgpt"] = "auto"
-    parameters: dict[str, bool | int | float | str] = {}
+    parameters: dict[str, bool | int | float | str | list[Any]] = {}
+
+    @field_validator("conversion")
+    @classmethod
+    def _spelt_as_in_the_table(cls, name: str) -> str:
+        return catalogue.canonical(name)
 
 
 class QuantiseTable(_Table):
@@ -91,7 +98,18 @@ class Preset(_Table):
         )
 
 
-PATTERN_FIELDS = ("bounce", "role", "step", "preset", "ext")
+INPUT_OF: Mapping[str, Input] = {
+    ".txt": "text",
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp"), "image"),
+}
+"""What a file is that is no audio, by its name."""
+OTHER_SUFFIXES = frozenset(INPUT_OF)
+
+PATTERN_FIELDS = ("bounce", "role", "step", "from", "preset", "ext")
+"""`from` is the role of the artifact that a step was fed with, or "source"."""
+
+BARE = "@"
+"""`@denoise` is the preset of one conversion and nothing else: for `--conversion`."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +135,8 @@ class PresetShelf:
     def get(self, name: str) -> Preset:
         """Raises PresetError with all the preset's faults, or with the nearest name."""
         files = self._files()
+        if name.startswith(BARE):
+            return bare(name.removeprefix(BARE))
         if name not in files:
             raise PresetError(f"there is no preset '{name}'.", remedy=did_you_mean(name, sorted(files)))
         return load(files[name])
@@ -128,6 +148,13 @@ class PresetShelf:
                 if not path.name.startswith("."):  # macOS leaves "._name.toml" on foreign disks
                     found.setdefault(path.stem, path)
         return found
+
+
+def bare(conversion: str) -> Preset:
+    """One conversion and nothing else. Raises PresetError for one that does not exist."""
+    row = catalogue.conversion(conversion)
+    step = Step(name=row.name.casefold(), conversion=row.name)
+    return Preset(name=step.name.replace("_", "-"), title=row.title, steps=(step,))
 
 
 def _loaded(path: Path) -> LoadedPreset:
@@ -242,24 +269,47 @@ def _name_clashes(preset: Preset) -> Iterator[str]:
     for deliver in preset.deliver:
         if any(_pattern_faults(deliver.pattern)):
             continue
-        for step, result in _results(preset, deliver.from_):
-            what = f"{step.name}.{result.role}"
-            fields = {"role": result.role, "step": step.name, "ext": result.suffix, "preset": preset.name}
-            name = deliver.pattern.format_map({**fields, "bounce": "{bounce}"}).casefold()
-            if name in taken:
+        for step, result, fed_by in _results(preset, deliver.from_):
+            what = f"{step.name}.{result.role}" + ("" if fed_by == SOURCE else f" of {fed_by}")
+            fields = {"role": result.role, "step": step.name, "from": fed_by, "ext": result.suffix}
+            name = deliver.pattern.format_map({**fields, "preset": preset.name, "bounce": "{bounce}"})
+            if name.casefold() in taken:
                 yield (
-                    f"deliver: '{taken[name]}' and '{what}' would both be called '{name}'."
-                    " Use {step} and {role} in the pattern, or deliver it once."
+                    f"deliver: '{taken[name.casefold()]}' and '{what}' would both be called '{name}'."
+                    " Use {step}, {role} and {from} in the pattern, or deliver it once."
                 )
-            taken.setdefault(name, what)
+            taken.setdefault(name.casefold(), what)
 
 
-def _results(preset: Preset, reference: str) -> Iterator[tuple[Step, catalogue.Result]]:
+def _results(preset: Preset, reference: str) -> Iterator[tuple[Step, catalogue.Result, str]]:
+    """Each result that `reference` means, with its step and the role of what that step is fed with."""
     for step in preset.steps:
-        row = catalogue.CATALOGUE.get(step.conversion)
-        for result in row.results if row else ():
+        for result in _returned(step):
             if reference in ("*", step.name, f"{step.name}.{result.role}"):
-                yield step, result
+                yield from ((step, result, fed_by) for fed_by in fed_by(preset, step))
+
+
+def _returned(step: Step) -> tuple[catalogue.Result, ...]:
+    """What the step returns with its parameters, as far as they are known."""
+    row = catalogue.CATALOGUE.get(step.conversion)
+    if row is None:
+        return ()
+    defaults = {parameter.name: parameter.default for parameter in row.parameters}
+    given = {}
+    for parameter in row.parameters:
+        with suppress(ValueError):  # told already
+            if parameter.name in step.parameters:
+                given[parameter.name] = parameter.parse(step.parameters[parameter.name])
+    return row.returns({**defaults, **given})
+
+
+def fed_by(preset: Preset, step: Step) -> list[str]:
+    """The roles of what a step is fed with, one after the other; "source" for the bounce itself."""
+    source, _, role = step.from_.partition(".")
+    if step.from_ == SOURCE or role:
+        return [role or SOURCE]
+    feeding = [one for one in preset.steps if one.name == source]
+    return [result.role for one in feeding for result in _returned(one)]
 
 
 def resolve_parameters(step: Step, overrides: Mapping[str, Any], *, converter: str) -> dict[str, Any]:
@@ -268,6 +318,33 @@ def resolve_parameters(step: Step, overrides: Mapping[str, Any], *, converter: s
     names = {parameter.name for parameter in row.parameters}
     known = {name: value for name, value in overrides.items() if name in names}
     return row.resolve({**step.parameters, **known}, converter=converter)
+
+
+def knows_parameters(step: Step, overrides: Mapping[str, Any], *, converter: str) -> bool:
+    """Whether `converter` can be asked for `step` with these parameters."""
+    try:
+        resolve_parameters(step, overrides, converter=converter)
+    except PresetError:
+        return False
+    return True
+
+
+def input_of(preset: Preset) -> Input:
+    """What the preset begins with: the first of its steps says it."""
+    return catalogue.conversion(preset.steps[0].conversion).input
+
+
+def check_input(preset: Preset, source: Path) -> None:
+    """Raises PresetError where the preset cannot begin with such a file."""
+    wanted = input_of(preset)
+    is_what = INPUT_OF.get(source.suffix.lower(), "audio")
+    if wanted != is_what:
+        words = {"audio": "an audio file", "image": "a picture", "text": "a text"}
+        raise PresetError(
+            f"'{preset.name}' begins with {words[wanted]}, and this is {words[is_what]}.",
+            file=source,
+            remedy="`bridge conversions` says what each begins with.",
+        )
 
 
 def check_overrides(preset: Preset, overrides: Mapping[str, Any]) -> None:

@@ -6,9 +6,11 @@ import hashlib
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from bridge.converters.base import Artifact, Capability, ConversionRequest, Progress, Ticket
+from bridge.converters.base import Artifact, Capability, ConversionRequest, Lane, Progress, Quote, Ticket
 from bridge.errors import AudioError, BridgeError, Cancelled, TicketLost
 from bridge.jobs.model import Fingerprint, Source
 
@@ -40,10 +42,16 @@ class FakeConverter:
     `outcomes` are the errors that the next tickets end with (None: well).
     """
 
-    def __init__(self, name: str = "fake", *, repeatable: bool = True, hold: bool = False) -> None:
+    def __init__(
+        self, name: str = "fake", *, repeatable: bool = True, remote: bool = False, hold: bool = False
+    ) -> None:
         self.name = name
         self.repeatable = repeatable
+        self.remote = remote
         self.parallel = 4
+        self.price_usd: float | None = 0.01 if remote else 0.0
+        self.cost_usd: float | None = None
+        """What `poll` says that it costs."""
         self.submitted: list[ConversionRequest] = []
         self.failures: list[BridgeError] = []
         self.outcomes: list[BridgeError | None] = []
@@ -51,6 +59,18 @@ class FakeConverter:
         self._lock = threading.Lock()
         self._tickets: dict[Ticket, tuple[ConversionRequest, Progress]] = {}
         self._on_change: list[Callable[[Ticket], None]] = []
+
+    def lanes(self) -> tuple[Lane, ...]:
+        return (Lane(self.parallel),)
+
+    def quote(self, conversion: str, parameters: Mapping[str, Any], duration_s: float) -> Quote:  # noqa: ARG002  one price for everything
+        return Quote(self.price_usd, "a fake's price")
+
+    def adopt(self, conversion: str, task: str) -> Ticket:  # noqa: ARG002  tickets name their own work
+        return Ticket(task)
+
+    def wake(self, ticket: Ticket) -> None:
+        """Nothing to do: `poll` looks anew each time."""
 
     def capabilities(self) -> Mapping[str, Capability]:
         return {"audio_to_midi": Capability(available=True)}
@@ -71,14 +91,14 @@ class FakeConverter:
         return ticket
 
     def poll(self, ticket: Ticket) -> Progress:
-        return self._known(ticket)[1]
+        return replace(self._known(ticket)[1], cost_usd=self.cost_usd)
 
-    def fetch(self, ticket: Ticket, folder: Path) -> list[Artifact]:
-        request, progress = self._known(ticket)
+    def fetch(self, ticket: Ticket, folder: Path, request: ConversionRequest) -> list[Artifact]:
+        kept, progress = self._known(ticket)
         if progress.state != "done":
             raise TicketLost("this ticket has no result.")
         path = folder / "result.txt"
-        path.write_text(f"{request.conversion} of {request.source.name} {request.key}", encoding="utf-8")
+        path.write_text(f"{kept.conversion} of {request.source.name} {kept.key}", encoding="utf-8")
         return [Artifact("midi", path, "text/plain")]
 
     def cancel(self, ticket: Ticket) -> None:

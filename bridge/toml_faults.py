@@ -186,7 +186,7 @@ def at_line(place: Place, lines: Mapping[Place, int]) -> str:
     return ""
 
 
-_UNION_TAGS = frozenset({"bool", "int", "float", "str"})
+_UNION_TAGS = frozenset({"bool", "int", "float", "str", "list[any]"})
 
 # pydantic's kinds of fault: what is wrong, and what to do. In braces: the fault's own facts.
 _WORDS: Mapping[str, tuple[str, str]] = {

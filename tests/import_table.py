@@ -14,7 +14,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "crash_points": frozenset(),
     "clock": frozenset(),
-    "logs": EVERYWHERE,
+    "keys": EVERYWHERE,
+    "logs": EVERYWHERE | {"keys"},
     "home": EVERYWHERE,
     "owner": EVERYWHERE | {"home"},
     "toml_faults": EVERYWHERE,
@@ -31,11 +32,12 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "triggers": EVERYWHERE | {"media", "jobs", "config", "logs"},
     "jobs": EVERYWHERE | {"media", "config", "presets", "conversions", "converters.base", "logs"},
     "converters": EVERYWHERE
-    | {"media", "config", "conversions", "engine", "jobs.model", "supervisor", "logs"},
+    | {"media", "config", "conversions", "engine", "jobs.model", "keys", "supervisor", "logs"},
     "delivery": EVERYWHERE | {"media", "config", "presets", "jobs", "logs"},
     # what the musician touches
+    "answerers": EVERYWHERE | {"conversions", "converters", "engine", "jobs", "media", "server"},
     "actions": EVERYWHERE | {"config", "presets", "conversions", "jobs", "media"},
-    "server": EVERYWHERE | {"actions", "config", "presets", "conversions", "jobs", "logs", "owner"},
+    "server": EVERYWHERE | {"actions", "config", "presets", "conversions", "jobs", "keys", "logs", "owner"},
     "daemon": EVERYWHERE
     | {
         "actions",
@@ -47,6 +49,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "engine",
         "home",
         "jobs",
+        "keys",
         "logs",
     }
     | {"media", "midi", "owner", "server", "supervisor", "triggers"},
@@ -56,18 +59,20 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "config",
         "presets",
         "conversions",
+        "converters",
         "daemon",
         "engine",
         "home",
         "jobs",
+        "keys",
         "logs",
         "media",
         "owner",
     }
-    | {"server", "demo", "doctor", "toml_faults"},
+    | {"answerers", "server", "demo", "doctor", "toml_faults"},
     # a thin layer above the command line: both look at the whole from outside, as the musician does
     "demo": EVERYWHERE | {"cli", "engine", "home", "media"},
-    "doctor": EVERYWHERE | {"cli.connection", "config", "engine", "home", "media", "owner", "presets"},
+    "doctor": EVERYWHERE | {"cli.connection", "config", "engine", "home", "keys", "media", "owner", "presets"},
     "__main__": frozenset({"cli"}),
 }
 
@@ -91,5 +96,6 @@ MAY_BE_HEAVY = frozenset(
 STAYS_OUT: dict[str, frozenset[str]] = {
     "bridge.daemon": HEAVY,
     "bridge.server.control": HEAVY,
+    "bridge.answerers": HEAVY,
     "bridge.cli": HEAVY | {"fastapi", "pydantic", "uvicorn"},
 }

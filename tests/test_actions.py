@@ -11,6 +11,9 @@ import pytest
 from bridge.actions import ACTIONS, DEFAULT_PRESET, perform
 from bridge.errors import BridgeError, PresetError, WrongUse
 from bridge.jobs.model import Fingerprint, JobRequest, Priority
+from bridge.jobs.quoting import QuotedStep
+from bridge.jobs.records import ConversionRecord
+from bridge.jobs.sending import Fate
 from bridge.jobs.store import Journal
 from bridge.presets import PresetShelf
 from bridge.testing import ManualClock
@@ -26,6 +29,7 @@ class Desk:
         self.presets = PresetShelf(folder / "presets")
         self.requests: list[JobRequest] = []
         self.asked: list[tuple[str, int]] = []
+        self.unpriced: list[QuotedStep] = []
 
     def submit(self, request: JobRequest) -> int:
         self.requests.append(request)
@@ -38,11 +42,30 @@ class Desk:
     def is_private(self, source: Path) -> bool:
         return source.parent.name == "private"
 
-    def cancel(self, job_id: int) -> None:
-        self.asked.append(("cancel", job_id))
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
 
-    def retry(self, job_id: int) -> None:
-        self.asked.append(("retry", job_id))
+    def project_folder_of_texts(self) -> Path:
+        return self.folder / "texts"
+
+    def quotes(self, request: JobRequest) -> list[QuotedStep]:
+        self.requests.append(request)
+        return [QuotedStep("one", "denoise", "musicgpt", 1, 0.03, "", consent=True), *self.unpriced]
+
+    def cancel(self, job_id: int) -> list[ConversionRecord]:
+        self.asked.append(("cancel", job_id))
+        return []
+
+    def retry(self, job_id: int, *, pay: bool = False) -> None:
+        self.asked.append(("retry and pay" if pay else "retry", job_id))
+
+    def resolve(self, job_id: int, fate: Fate, *, task: str = "") -> None:
+        self.asked.append((f"{fate} {task}".strip(), job_id))
+
+    def allow_upload(self, folder: Path) -> int:
+        self.asked.append((f"allow {folder.name}", 0))
+        return 2
 
     def rescan(self) -> None:
         self.asked.append(("rescan", 0))
@@ -64,7 +87,10 @@ def bounce(tmp_path: Path) -> Path:
 
 
 def test_each_action_can_be_listed() -> None:
-    assert list(ACTIONS) == ["convert_latest", "convert_file", "cancel", "retry", "redeliver", "rescan"]
+    assert set(ACTIONS) == {
+        *("convert_latest", "convert_file", "convert_text", "quote", "allow_upload", "resolve"),
+        *("cancel", "retry", "redeliver", "rescan"),
+    }
     for name, action in ACTIONS.items():
         assert action.name == name
         assert action.about.endswith(".")
@@ -183,8 +209,8 @@ def test_the_latest_bounce_is_converted_again(desk: Desk, bounce: Path) -> None:
 def test_a_job_is_named_by_its_number_or_is_the_latest(desk: Desk, bounce: Path, action: str) -> None:
     for _ in range(2):
         perform(desk, "convert_file", {"file": bounce})
-    assert perform(desk, action, {}) == {"job": 2}
-    assert perform(desk, action, {"job": "1"}) == {"job": 1}
+    assert perform(desk, action, {})["job"] == 2
+    assert perform(desk, action, {"job": "1"})["job"] == 1
     assert desk.asked == [(action, 2), (action, 1)]
 
 
@@ -230,3 +256,64 @@ def test_redeliver_begins_nothing_when_a_part_is_gone(desk: Desk, bounce: Path) 
 def test_rescan_is_passed_on(desk: Desk) -> None:
     assert perform(desk, "rescan", {}) == {}
     assert desk.asked == [("rescan", 0)]
+
+
+# Money
+
+
+def test_words_alone_make_a_job_that_is_the_same_for_the_same_words(desk: Desk) -> None:
+    wanted = {"conversion": "musicai", "set": {"prompt": "Slow, warm pads / for a rainy evening in Rome"}}
+    perform(desk, "convert_text", wanted)
+    perform(desk, "convert_text", wanted)
+    perform(desk, "convert_text", {**wanted, "name": "rain", "to": str(desk.folder / "there")})
+    first, second, named = desk.requests
+    assert first.source == second.source
+    assert first.source.name == "slow warm pads for a rainy.txt"
+    assert first.source.is_relative_to(desk.home / "prompts")
+    assert "rainy evening" in first.source.read_text(encoding="utf-8")
+    assert (first.preset, first.project_folder) == ("@musicai", desk.folder / "texts")
+    assert (named.source.name, named.project_folder) == ("rain.txt", desk.folder / "there")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"conversion": "denoise"}, "begins with a file"),
+        ({"conversion": "MusicAI", "name": "../up"}, "no name of a file"),
+        ({"conversion": "MusicAI", "preset": "stems"}, "are two things"),
+        ({"conversion": "MusicEI"}, "Did you mean 'MusicAI'"),
+        ({"conversion": "MusicAI", "set": {"promt": "x"}}, "Did you mean 'prompt'"),
+    ],
+)
+def test_words_that_cannot_be(desk: Desk, arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(WrongUse, match=words):
+        perform(desk, "convert_text", arguments)
+    assert desk.requests == []
+
+
+def test_a_quote_sums_up_what_is_known_and_sends_nothing(desk: Desk, bounce: Path) -> None:
+    told = perform(desk, "quote", {"file": bounce, "conversion": "denoise"})
+    assert (told["usd"], told["unknown"], told["preset"]) == (0.03, False, "@denoise")
+    assert told["steps"][0]["consent"] is True
+    desk.unpriced.append(QuotedStep("two", "image_generator", "musicgpt", 1, None, "", consent=False))
+    assert perform(desk, "quote", {"file": bounce})["usd"] is None
+    assert desk.journal.jobs() == []
+
+
+def test_consent_is_for_a_folder_that_is_there(desk: Desk, bounce: Path) -> None:
+    assert perform(desk, "allow_upload", {"folder": str(bounce.parent)})["released"] == 2
+    perform(desk, "convert_file", {"file": bounce, "allow_upload": True})
+    assert desk.asked == [(f"allow {bounce.parent.name}", 0)] * 2
+    with pytest.raises(WrongUse, match="no such folder"):
+        perform(desk, "allow_upload", {"folder": str(bounce)})
+
+
+def test_what_nobody_knows_is_answered_in_one_of_three_ways(desk: Desk, bounce: Path) -> None:
+    perform(desk, "convert_file", {"file": bounce})
+    perform(desk, "resolve", {"answer": "resubmit"})
+    perform(desk, "resolve", {"job": 1, "answer": "ticket", "ticket": "abc"})
+    perform(desk, "retry", {"job": 1, "pay": "yes"})
+    assert desk.asked == [("resubmit", 1), ("ticket abc", 1), ("retry and pay", 1)]
+    for bad in ({"answer": "perhaps"}, {"answer": "ticket"}, {"answer": "forget", "ticket": "abc"}):
+        with pytest.raises(WrongUse):
+            perform(desk, "resolve", bad)

@@ -256,8 +256,13 @@ def test_every_line_of_the_template_shows_the_default(tmp_path: Path) -> None:
     path.write_text(text, encoding="utf-8")
     assert load(tmp_path, {}) == Settings(folders=config.default_folders())
     shown = set(re.findall(r"^([a-z_]+) = ", text, flags=re.MULTILINE))
-    tables: tuple[Any, ...] = (Settings, WatchedFolder, config.EngineSettings, config.ServerSettings)
-    known = {name for table in tables for name in table.model_fields} - {"folders", "engine", "server"}
+    tables: dict[str, Any] = {
+        "folders": WatchedFolder,
+        "engine": config.EngineSettings,
+        "server": config.ServerSettings,
+        "musicgpt": config.MusicGPTSettings,
+    }
+    known = {name for table in (Settings, *tables.values()) for name in table.model_fields} - set(tables)
     assert shown == known
     assert count == len(known) - 2  # path and project_folder are set
 

@@ -111,8 +111,10 @@ def test_a_preset_without_steps_and_one_of_wrong_values(tmp_path: Path) -> None:
     assert _faults(tmp_path, "name = 'mine'\ntitle = 'x'\nsteps = []") == [
         "line 3: steps needs at least 1 (found: []). Add one."
     ]
-    (fault,) = _faults(tmp_path, GOOD + "parameters.lowest_note = [1]")
+    (fault,) = _faults(tmp_path, GOOD + "parameters.lowest_note = { a = 1 }")
     assert fault.startswith("line 7: steps[1].parameters.lowest_note must be a text, a number, true or false")
+    (fault,) = _faults(tmp_path, GOOD + "parameters.lowest_note = [1]")
+    assert fault == "step 'notes': audio_to_midi: lowest_note: must be a number, not [1]."
 
 
 @pytest.mark.parametrize("data", [b"name = 'x' # \xe9", b"name = x", b"name = 'x"])
@@ -150,7 +152,7 @@ def test_patterns_that_are_fine(tmp_path: Path, pattern: str) -> None:
         (r"C:\{role}.{ext}", "inside"),
         ("C:{role}.{ext}", "inside"),
         (r"\\server\share\{role}.{ext}", "inside"),
-        ("{name}_{role}.{ext}", "Known: {bounce}, {role}, {step}, {preset}, {ext}."),
+        ("{name}_{role}.{ext}", "Known: {bounce}, {role}, {step}, {from}, {preset}, {ext}."),
         ("{bounce.__class__}_{role}.{ext}", "Known: "),
         ("{bounce[0]}_{role}.{ext}", "Known: "),
         ("{bounce:>999999999}_{role}.{ext}", "Known: "),
@@ -175,7 +177,7 @@ def test_two_results_of_the_same_name_are_a_fault(tmp_path: Path) -> None:
     assert len(faults) == 3
     assert faults[0] == (
         "deliver: 'notes.midi' and 'again.midi' would both be called '{bounce}_midi.mid'."
-        " Use {step} and {role} in the pattern, or deliver it once."
+        " Use {step}, {role} and {from} in the pattern, or deliver it once."
     )
     assert _load(tmp_path, second + "[[deliver]]\npattern = '{step}/{role}.{ext}'").name == "mine"
     twice = GOOD + "[[deliver]]\n[[deliver]]\nfrom = 'notes.midi'"

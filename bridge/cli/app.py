@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperArgument, TyperCommand
 
 from bridge.cli import output
+from bridge.cli.options import AsJson, JobNumber, NamedJob, Names, PlainCommand
 from bridge.errors import BridgeError, WrongUse
 
 UNEXPECTED_EXIT = 1
@@ -28,34 +28,8 @@ models = typer.Typer(help="What the engine needs: list, pull, verify.", rich_mar
 app.add_typer(models, name="models")
 
 
-class _PlainCommand(TyperCommand):
-    """Its help names arguments in our words alone, without Python's types (`FILE <list[Path]>`)."""
-
-    def get_help(self, ctx: Any) -> str:
-        for parameter in self.params:
-            if isinstance(parameter, TyperArgument):
-                vars(parameter)["display_type_rich"] = lambda ctx: ""  # noqa: ARG005  the method's shape
-        return super().get_help(ctx)
-
-
-_command = partial(app.command, cls=_PlainCommand)
-_models_command = partial(models.command, cls=_PlainCommand)
-AsJson = Annotated[bool, typer.Option("--json", help="Data for programs, on stdout.")]
-
-
-def _job_number(text: str) -> int:
-    """A job's number, in our own words where it is none."""
-    try:
-        return int(text)
-    except ValueError:
-        remedy = "`bridge history` lists them."
-        raise WrongUse(f"a job is named by its number, not by '{text}'.", remedy=remedy) from None
-
-
-JobNumber = Annotated[
-    int | None, typer.Argument(metavar="JOB", parser=_job_number, help="Its number; else the latest.")
-]
-Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Which; else all.")]
+_command = partial(app.command, cls=PlainCommand)
+_models_command = partial(models.command, cls=PlainCommand)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -96,7 +70,7 @@ def _bridge(
 
 @_command(name="run")
 def _run() -> None:
-    """Convert what is bounced into the watched folders; Ctrl-C stops."""
+    """Convert what is bounced into watched folders; Ctrl-C stops."""
     from bridge.cli import running
 
     raise typer.Exit(running.run())
@@ -104,25 +78,39 @@ def _run() -> None:
 
 @_command()
 def convert(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Audio files, or folders of them.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE", help="Audio files, or folders of them.")
+    ] = None,
     preset: Annotated[str | None, typer.Option(metavar="NAME", help="`bridge presets` lists them.")] = None,
+    conversion: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One conversion instead of a preset.")
+    ] = None,
     to: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where results go.")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A parameter instead of the preset's."),
     ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Without a file: what the results are called.")
+    ] = None,
     *,
+    private: Annotated[bool, typer.Option("--private", help="It does not leave this computer.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say the price; send nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="It may be sent to MusicGPT; nobody asks.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Convert files now, and wait for the results."""
+    """Convert files now, and wait for the results. Text needs no file."""
     from bridge.cli import convert as converting
 
-    raise typer.Exit(converting.convert(files, preset=preset, to=to, settings=settings or [], as_json=json))
+    order = converting.Order(
+        preset, conversion, to, settings or (), name, private=private, dry_run=dry_run, yes=yes, as_json=json
+    )
+    raise typer.Exit(converting.convert(files or [], order))
 
 
 @_command()
 def status(*, json: AsJson = False) -> None:
-    """Is the bridge running, what does it watch, what is it doing?"""
+    """Is the bridge running, what does it watch and do?"""
     from bridge.cli import reading
 
     raise typer.Exit(reading.status(as_json=json))
@@ -166,11 +154,39 @@ def show(
 
 
 @_command()
-def retry(job: JobNumber = None, *, json: AsJson = False) -> None:
-    """Try a failed, waiting or cancelled job again, and wait for it."""
+def retry(
+    job: JobNumber = None,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Also if that costs once more.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Try a failed, waiting or cancelled job again, and wait."""
     from bridge.cli import convert as converting
 
-    raise typer.Exit(converting.retry(job, as_json=json))
+    raise typer.Exit(converting.retry(job, yes=yes, as_json=json))
+
+
+@_command()
+def resolve(
+    job: NamedJob,
+    ticket: Annotated[
+        str | None, typer.Option(metavar="ID", help="It did arrive: MusicGPT calls it so.")
+    ] = None,
+    *,
+    resubmit: Annotated[bool, typer.Option("--resubmit", help="Send it again; it may cost twice.")] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="Leave it.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Say what became of a request that may have arrived, or not."""
+    from bridge.cli import convert as converting
+
+    given = {"resubmit": resubmit, "forget": forget, "ticket": ticket is not None}
+    answers = [answer for answer, said in given.items() if said]
+    if len(answers) != 1:
+        raise WrongUse(
+            "say one of --ticket ID, --resubmit or --forget.", remedy=f"`bridge show {job}` tells more."
+        )
+    raise typer.Exit(converting.resolve(job, answers[0], ticket=ticket, as_json=json))
 
 
 @_command()
@@ -182,11 +198,71 @@ def cancel(job: JobNumber = None, *, json: AsJson = False) -> None:
 
 
 @_command()
+def login(
+    *,
+    stdin: Annotated[bool, typer.Option("--stdin", help="Read the key from a pipe.")] = False,
+) -> None:
+    """Keep your MusicGPT key in this computer's keyring."""
+    from bridge.cli import money
+
+    raise typer.Exit(money.login(from_stdin=stdin))
+
+
+@_command()
+def logout() -> None:
+    """Take the MusicGPT key out of the keyring."""
+    from bridge.cli import money
+
+    raise typer.Exit(money.logout())
+
+
+@_command()
+def allow(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="With all folders below it.")],
+    *,
+    json: AsJson = False,
+) -> None:
+    """Audio of a folder may be sent to MusicGPT."""
+    from bridge.cli import money
+
+    raise typer.Exit(money.allow(folder, as_json=json))
+
+
+@_command()
+def spend(
+    days: Annotated[int, typer.Option(metavar="NUMBER", min=1, max=10_000, help="Of so many days.")] = 30,
+    *,
+    json: AsJson = False,
+) -> None:
+    """What MusicGPT has cost, and what your caps leave."""
+    from bridge.cli import money
+
+    raise typer.Exit(money.spend(days=days, as_json=json))
+
+
+@_command()
+def voices(
+    query: Annotated[
+        str | None, typer.Argument(metavar="QUERY", help="A part of the name; else all.")
+    ] = None,
+    page: Annotated[int, typer.Option(metavar="NUMBER", min=0, max=10_000, help="Which page of them.")] = 0,
+    *,
+    json: AsJson = False,
+) -> None:
+    """The voices of MusicGPT, with the ids that presets name."""
+    from bridge.cli import voices as hearing
+
+    raise typer.Exit(hearing.voices(query, page=page, as_json=json))
+
+
+@_command()
 def trigger(
     action: Annotated[
         str,
         typer.Argument(
-            metavar="ACTION", help="convert-latest, convert-file, cancel, retry, redeliver or rescan."
+            metavar="ACTION",
+            help="convert-latest, convert-file, convert-text, quote, cancel, retry, resolve, allow-upload,"
+            " redeliver or rescan.",
         ),
     ],
     arguments: Annotated[
@@ -195,7 +271,7 @@ def trigger(
     *,
     json: AsJson = False,
 ) -> None:
-    """Let the running bridge do something: for keys, scripts and pads."""
+    """Let the running bridge do something: for keys and pads."""
     from bridge.cli import tending
 
     raise typer.Exit(tending.trigger(action, arguments or [], as_json=json))
@@ -203,10 +279,22 @@ def trigger(
 
 @_command()
 def presets(*, json: AsJson = False) -> None:
-    """The presets, and what is wrong with those that cannot be used."""
+    """The presets, and what is wrong with unusable ones."""
     from bridge.cli import keeping
 
     raise typer.Exit(keeping.presets(as_json=json))
+
+
+@_command()
+def conversions(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Which; else all.")] = None,
+    *,
+    json: AsJson = False,
+) -> None:
+    """What can be asked of a bounce: by whom, for how much."""
+    from bridge.cli import conversions as listing
+
+    raise typer.Exit(listing.conversions(name, as_json=json))
 
 
 @models.callback(invoke_without_command=True)
@@ -248,8 +336,39 @@ def init() -> None:
 
 
 @_command()
+def serve(
+    port: Annotated[
+        int, typer.Option(metavar="NUMBER", min=0, max=65535, help="Where; else any free one.")
+    ] = 0,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Else this machine alone.")] = "127.0.0.1",
+    key: Annotated[
+        list[str] | None, typer.Option("--key", metavar="KEY", help="Who may ask; else any key.")
+    ] = None,
+    plan: Annotated[
+        list[str] | None, typer.Option("--plan", metavar="PLAN", help="Limits: free, payg, plus or pro.")
+    ] = None,
+    pace: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, max=3600, help="How long a rehearsed task takes.")
+    ] = 0.3,
+    fault: Annotated[
+        list[str] | None, typer.Option("--fault", metavar="WORDS", help="What goes wrong: 'slow seconds=2'.")
+    ] = None,
+    *,
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="Everything, with small made-up results.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Answer as the MusicGPT API does, on this machine."""
+    from bridge.cli import serving
+
+    wishes = serving.Wishes(host, port, rehearse, key or (), plan or (), pace, fault or (), json)
+    raise typer.Exit(serving.serve(wishes))
+
+
+@_command()
 def doctor(*, json: AsJson = False) -> None:
-    """Check everything that the bridge needs, each with its remedy."""
+    """Check everything that the bridge needs, with remedies."""
     from bridge.cli import keeping
 
     raise typer.Exit(keeping.doctor(as_json=json))

@@ -39,7 +39,7 @@ PATIENCE = 3
 
 def bounce_names(detail: Detail) -> str:
     """The file, or how many it was."""
-    names = [Path(part["path"]).name for part in detail["parts"]]
+    names = [Path(part["path"]).name for part in detail["parts"]] or [f"job {detail['id']}"]
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 

@@ -89,10 +89,12 @@ class Submitter:
 
 
 class Follower:
-    def __init__(self, connection: Connection, display: Display) -> None:
+    """`outcomes` are those of an earlier round, where this one goes on with them."""
+
+    def __init__(self, connection: Connection, display: Display, outcomes: Outcomes | None = None) -> None:
         self._connection = connection
         self._display = display
-        self.outcomes = Outcomes()
+        self.outcomes = outcomes or Outcomes()
         self._looked_at: dict[int, float] = {}
         self._patient_until: dict[int, float] = {}
 
@@ -115,18 +117,27 @@ class Follower:
             submitter.stop()
         return self.outcomes
 
-    def retry(self, arguments: Mapping[str, Any]) -> Outcomes:
-        """Tries a job again; returns as `convert` does."""
+    def after(self, act: Callable[[], Mapping[int, str]]) -> Outcomes:
+        """Does something and waits for the jobs that it gives, each with its name; returns as `convert`."""
         try:
             with self._connection.events() as next_event:
-                job_id = int(self._connection.act("retry", arguments)["job"])
-                self._patient_until[job_id] = time.monotonic() + REVIVAL_S
-                self._begin(job_id, f"job {job_id}")
+                for job_id, name in act().items():
+                    self._begin(job_id, name)
                 while self.outcomes.open:
                     self._follow(next_event)
         except KeyboardInterrupt:
             self.outcomes.stopped = True
         return self.outcomes
+
+    def retry(self, arguments: Mapping[str, Any]) -> Outcomes:
+        """Tries a job again; returns as `convert` does."""
+
+        def act() -> Mapping[int, str]:
+            job_id = int(self._connection.act("retry", arguments)["job"])
+            self._patient_until[job_id] = time.monotonic() + REVIVAL_S
+            return {job_id: f"job {job_id}"}
+
+        return self.after(act)
 
     def _take_answers(self, submitter: Submitter) -> bool:
         """Everything that the submitter has said by now; False when it is through."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bridge.errors import BridgeError
+from bridge.keys import hidden
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,13 +25,13 @@ def prepare_streams() -> None:
 
 def say(text: str = "") -> None:
     """A line of results."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{hidden(text)}\n")
     sys.stdout.flush()
 
 
 def note(text: str) -> None:
     """A line beside the results."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{hidden(text)}\n")
     sys.stderr.flush()
 
 
@@ -61,6 +63,27 @@ def tell_unexpected(error: BaseException) -> None:
     except OSError:
         where = f"No log could be written to {folder}."
     note(f"Error: something went wrong inside the bridge ({type(error).__name__}: {error}). {where}")
+
+
+def tell_thread(end: threading.ExceptHookArgs) -> None:
+    """A thread that ended by accident: a line here instead of a traceback, which goes into the log."""
+    if end.exc_value is None or end.exc_type is SystemExit:
+        return
+    name = end.thread.name if end.thread else "?"
+    logging.getLogger("bridge.cli").error("the thread %s has ended", name, exc_info=end.exc_value)
+    note(f"Error: something went wrong inside the bridge ({end.exc_type.__name__}: {end.exc_value}).")
+
+
+def is_terminal() -> bool:
+    """True where somebody sits who can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def confirm(question: str) -> bool:
+    """Asks on the terminal; whatever is not a clear yes is a no."""
+    sys.stderr.write(f"{hidden(question)} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().casefold() in ("y", "yes")
 
 
 def console(*, stderr: bool = False) -> Console:

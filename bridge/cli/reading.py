@@ -13,8 +13,10 @@ from typing import Any
 
 from bridge.cli import describe, output
 from bridge.cli.connection import DaemonConnection
+from bridge.conversions.model import LOCAL
 from bridge.errors import BridgeError, WrongUse, from_json
 from bridge.home import home
+from bridge.jobs.budget import usd_words
 from bridge.jobs.model import JOB_OPEN, JobState
 from bridge.jobs.records import plain
 from bridge.jobs.store import JOURNAL_NAME
@@ -26,7 +28,7 @@ Data = dict[str, Any]
 
 
 @contextmanager
-def _journal() -> Iterator[Views | None]:
+def journal_views() -> Iterator[Views | None]:
     """The journal, read-only; None where there is none yet."""
     path = home() / JOURNAL_NAME
     if not path.exists():
@@ -41,7 +43,7 @@ def _journal() -> Iterator[Views | None]:
 
 def status(*, as_json: bool) -> int:
     facts: Data = {"home": str(home()), **_daemon_facts()}
-    with _journal() as journal:
+    with journal_views() as journal:
         facts["jobs"] = journal.counts() if journal else {}
         facts["open"] = [plain(job) for job in journal.jobs(limit=10, states=JOB_OPEN)] if journal else []
     if as_json:
@@ -108,7 +110,7 @@ def _when(wall_s: float) -> str:
 
 def history(*, limit: int, state: str | None, before: int | None, as_json: bool) -> int:
     states = None if state is None else [_state(state)]
-    with _journal() as journal:
+    with journal_views() as journal:
         jobs = journal.jobs(limit=limit, states=states, before=before) if journal else []
         if as_json:
             output.say_json([plain(job) for job in jobs])
@@ -149,7 +151,7 @@ def _history_row(detail: Any) -> tuple[str, ...]:
 
 
 def show(job_id: int, *, as_json: bool) -> int:
-    with _journal() as journal:
+    with journal_views() as journal:
         detail = journal.detail(job_id) if journal and job_id < 2**63 else None
     if detail is None:
         raise WrongUse(f"there is no job {job_id}.", remedy="`bridge history` lists them.")
@@ -180,6 +182,7 @@ def _show_lines(job: Data) -> Iterator[str]:
     for one in job["conversions"]:
         cached = ", from the cache" if one["cached"] else ""
         yield f"Step {one['step']}: {one['conversion']} by {one['converter']}, {_words(one)}{cached}"
+        yield from _money_lines(one)
         yield from _error_lines(one)
     for one in job["deliveries"]:
         where = one["final_path"] or Path(job["project_folder"])
@@ -200,7 +203,8 @@ STEP_WORDS = {
     "running": "at work",
     "fetching": "at work",
     "writing": "being written",
-    "unknown": "nobody knows what became of it",
+    "asking": "waits for your answer",
+    "unknown": "nobody knows whether it arrived",
     "waiting_retry": "waiting",
 }
 """States of a step or a delivery that their own name does not tell."""
@@ -210,6 +214,17 @@ def _words(row: Mapping[str, Any]) -> str:
     words = STEP_WORDS.get(row["state"], str(row["state"]).replace("_", " "))
     again = row["state"] == "waiting_retry" and row["retry_at"] is not None
     return words + (f" (next try {_when(row['retry_at'])})" if again else "")
+
+
+def _money_lines(row: Mapping[str, Any]) -> Iterator[str]:
+    """What a conversion elsewhere was to cost, what it costs, and what it is called there."""
+    quoted, cost = row.get("quote_usd"), row.get("cost_usd")
+    told = [f"quoted {usd_words(quoted)}"] if quoted is not None else []
+    told += [f"cost {usd_words(cost)}"] if cost is not None else []
+    if row["converter"] != LOCAL and row["ticket"]:
+        told.append(f"ticket {row['ticket']}")
+    if told:
+        yield f"  {', '.join(told)}"
 
 
 def _error_lines(row: Mapping[str, Any]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from bridge.cli.connection import connect, daemon_at
 from bridge.cli.convert import pairs
 from bridge.errors import BridgeError
 from bridge.home import home
+from bridge.jobs.budget import usd_words
 
 PATHS = ("file", "to")
 """Arguments that are paths: seen from where the command is called, not from where the daemon runs."""
@@ -22,12 +23,23 @@ def cancel(job: int | None, *, as_json: bool) -> int:
     with connect(home()) as connection:
         result = connection.act("cancel", {} if job is None else {"job": job})
         detail = connection.detail(int(result["job"]))
+    tickets = result.get("tickets", [])
     if as_json:
-        output.say_json(detail)
+        output.say_json({**(detail or {}), "tickets": tickets})
     elif detail is not None:
         ended = {"done": "was done already", "failed": "had failed already"}
         output.say(f"Job {detail['id']} {ended.get(detail['state'], 'is cancelled')}.")
+        for line in map(going_on, tickets):
+            output.note(line)
     return 0
+
+
+def going_on(ticket: Mapping[str, Any]) -> str:
+    """What a conversion that is given up goes on to cost where it runs."""
+    usd = ticket["usd"]
+    price = "; what it costs is not known" if usd is None else f", for about {usd_words(usd)}"
+    kept = f"Its ticket is kept: {ticket['ticket']}." if ticket["ticket"] else ""
+    return f"  {ticket['conversion']} cannot be stopped at MusicGPT and goes on there{price}. {kept}".rstrip()
 
 
 def trigger(action: str, texts: Sequence[str], *, as_json: bool) -> int:

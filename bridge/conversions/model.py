@@ -57,6 +57,8 @@ class Parameter:
     evidence: Evidence = "docs"
     sent: bool = True
     """False: it tells the bridge what to do, and never travels."""
+    multiple_of: int = 1
+    """Of a whole number: what it must be a multiple of."""
 
     def parse(self, value: Any) -> Any:
         """`value` (also as text, as a command line gives it) in this parameter's kind.
@@ -78,6 +80,8 @@ class Parameter:
         if below or above:
             unit = f" {self.unit}" if self.unit else ""
             raise ValueError(f"must be {self._range()}{unit}, not {value!r}")
+        if self.multiple_of > 1 and parsed % self.multiple_of:
+            raise ValueError(f"must be a multiple of {self.multiple_of}, not {value!r}")
 
     def _not_a_choice(self, value: Any) -> str:
         near = difflib.get_close_matches(str(value), list(map(str, self.choices)), n=1)
@@ -101,13 +105,13 @@ class Result:
     when: str = ""
     """The parameter that asks for it; empty: always there."""
     item: str = ""
-    """Where `when` is a list: the item that asks for it."""
+    """The value that asks for it, where `when` is a choice; an item of it, where `when` is a list."""
     fit: Fit = "as_is"
 
 
 @dataclass(frozen=True)
 class Price:
-    """US dollars: `fixed`, `per_minute` for each started 60 s of input, `per_song`, `per_100_words` of text."""
+    """US dollars: a fixed part, and more for each started 60 s of input, each song, each begun 100 words."""
 
     fixed: float = 0.0
     per_minute: float = 0.0
@@ -137,7 +141,7 @@ class Conversion:
     max_input_s: Mapping[str, float] = field(default_factory=dict)
     """For each converter: the longest input in seconds."""
     tiers: Mapping[str, Prices] = field(default_factory=dict)
-    """The price by what is asked for (a model, a kind of stem); one price alone stands under "". Empty: unknown."""
+    """The price by what is asked for, a model or a kind of stem; one alone is under "". Empty: unknown."""
     input: Input = "audio"
     deterministic: bool = True
     method: Literal["GET", "POST"] = "POST"
@@ -167,7 +171,9 @@ class Conversion:
         Raises PresetError listing every unknown name and every value out of range.
         """
         known = {row.name: row for row in self.parameters if not row.only or converter in row.only}
-        values = {name: row.default for name, row in known.items()}
+        values: dict[str, Any] = {
+            name: None if row.default is None else row.parse(row.default) for name, row in known.items()
+        }
         faults = []
         for name, value in given.items():
             if name not in known:
@@ -203,14 +209,16 @@ class Conversion:
 
 
 def _is_empty(value: Any) -> bool:
-    return value is None or value == ""
+    return value is None or value in ("", [])
 
 
 def _is_asked_for(result: Result, parameters: Mapping[str, Any]) -> bool:
     if not result.when or result.when not in parameters:
         return True
     value = parameters[result.when]
-    return result.item in (value or ()) if result.item else bool(value)
+    if not result.item:
+        return bool(value)
+    return result.item in value if isinstance(value, (list, tuple)) else str(value) == result.item
 
 
 def frozen(**columns: Any) -> Mapping[str, Any]:
@@ -226,7 +234,16 @@ def _unknown_parameter(conversion: Conversion, name: str, converter: str, known:
     return f"{name}: no such parameter; {hint}"
 
 
-_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_WORDS = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
 
 
 def _parse_bool(value: Any) -> bool:

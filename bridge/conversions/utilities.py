@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import get_args
 
-from bridge.conversions.model import LOCAL, Conversion, Parameter, Price, Result, frozen
+from bridge.conversions.model import LOCAL, Conversion, Parameter, Result, frozen
+from bridge.conversions.parts import (
+    AUDIO_URL,
+    EXTENSIONS,
+    ONLY_MUSICGPT,
+    OUTPUT_EXTENSION,
+    SPLIT_LONG,
+    TRIM_SILENCE,
+    per_minute,
+    switch,
+)
 from bridge.media.notes import Material, PitchBends
 
 _LOCAL = frozenset({LOCAL})
+_CUT_AND_MASTER = per_minute((0.003, 0.003), (0.004, 0.004), (0.008, 0.008))
 
 AUDIO_TO_MIDI = Conversion(
     name="audio_to_midi",
@@ -18,8 +29,9 @@ AUDIO_TO_MIDI = Conversion(
     category="audio_utilities",
     max_input_s=frozen(musicgpt=480.0, local=4 * 3600.0),
     parameters=(
-        Parameter("sonify_midi", "bool", True, "Also render the notes to a WAV."),  # noqa: FBT003  data, not a call
-        Parameter("save_note_events", "bool", True, "Also write the notes as a CSV."),  # noqa: FBT003  the same
+        AUDIO_URL,
+        switch("sonify_midi", "Also render the notes to a WAV.", on=True),
+        switch("save_note_events", "Also write the notes as a CSV.", on=True),
         Parameter(
             "material",
             "text",
@@ -100,15 +112,162 @@ AUDIO_TO_MIDI = Conversion(
             "Leave out weak notes that are the overtones of a strong one.",
             only=_LOCAL,
         ),
+        TRIM_SILENCE,
+        SPLIT_LONG,
     ),
     results=(
         Result("midi", "mid", "The notes."),
         Result("sonified", "wav", "The notes, rendered to audio.", when="sonify_midi"),
         Result("note_events", "csv", "The notes, one a line.", when="save_note_events"),
     ),
-    tiers={"": frozen(pro=Price(0.005, 0.0037), plus=Price(0.007, 0.005), payg=Price(0.014, 0.01))},
+    tiers={"": per_minute((0.005, 0.0037), (0.007, 0.005), (0.014, 0.01))},
     quality=frozen(local="good", musicgpt="good"),
     webhook_label="Audio To MIDI",
 )
 
-ROWS: tuple[Conversion, ...] = (AUDIO_TO_MIDI,)
+FILE_CONVERT = Conversion(
+    name="file_convert",
+    title="Convert the format",
+    about="The same audio in another format, such as an MP3 for the band.",
+    version="v1",
+    conversion_type="FILE_CONVERT",
+    category="audio_utilities",
+    max_input_s=frozen(musicgpt=480.0, local=4 * 3600.0),
+    parameters=(
+        AUDIO_URL,
+        Parameter("target_format", "text", None, "The format.", required=True, choices=EXTENSIONS),
+        Parameter(
+            "target_sr",
+            "int",
+            44100,
+            "The sample rate.",
+            unit="Hz",
+            choices=(8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000, 192000),
+        ),
+        Parameter(
+            "target_bit_depth",
+            "int",
+            None,
+            "The depth, where the format has one.",
+            unit="bits",
+            choices=(16, 24, 32),
+        ),
+    ),
+    results=(Result("converted", "", "The file in the format that was asked for."),),
+    tiers={"": per_minute((0.002, 0.0008), (0.003, 0.0011), (0.006, 0.0022))},
+    quality=frozen(local="good", musicgpt="good"),
+    webhook_label="File Conversion",
+)
+
+EXTRACT_KEY_BPM = Conversion(
+    name="extract_key_bpm",
+    title="Key and tempo",
+    about="Finds the key, its changes, and the tempo.",
+    version="v1",
+    conversion_type="KEY_BPM_EXTRACTION",
+    category="audio_utilities",
+    max_input_s=frozen(musicgpt=480.0),
+    parameters=(AUDIO_URL,),
+    results=(Result("key_bpm", "json", "The tempo, the key, and where the key changes."),),
+    tiers={"": per_minute((0.00186, 0.0002), (0.00248, 0.0003), (0.00496, 0.0006))},
+    quality=frozen(musicgpt="good"),
+    webhook_label="Key BPM Extraction",
+)
+
+AUDIO_CUTTER = Conversion(
+    name="audio_cutter",
+    title="Cut out a range",
+    about="Keeps what lies between two times.",
+    version="v1",
+    conversion_type="AUDIO_CUTTER",
+    category="audio_utilities",
+    max_input_s=frozen(musicgpt=480.0),
+    parameters=(
+        AUDIO_URL,
+        Parameter(
+            "start_time",
+            "float",
+            None,
+            "Where it begins.",
+            unit="ms",
+            low=0.0,
+            required=True,
+            not_above="end_time",
+        ),
+        Parameter("end_time", "float", None, "Where it ends.", unit="ms", low=0.0, required=True),
+        OUTPUT_EXTENSION,
+    ),
+    results=(Result("cut", "", "What lies between the two times."),),
+    tiers={"": _CUT_AND_MASTER},
+    quality=frozen(musicgpt="good"),
+    webhook_label="Audio Cutter",
+)
+
+AUDIO_SPEED_CHANGER = Conversion(
+    name="audio_speed_changer",
+    title="Change the speed",
+    about="Plays it faster or slower.",
+    version="v1",
+    conversion_type="AUDIO_SPEED_CHANGER",
+    category="audio_utilities",
+    max_input_s=frozen(musicgpt=480.0),
+    parameters=(
+        AUDIO_URL,
+        Parameter(
+            "speed_change_factor",
+            "float",
+            None,
+            "How much faster; 2 is twice as fast, 0.5 half as fast.",
+            low=0.25,
+            high=4.0,
+            required=True,
+        ),
+        OUTPUT_EXTENSION,
+    ),
+    results=(Result("speed", "", "The audio at the new speed."),),
+    tiers={"": _CUT_AND_MASTER},
+    quality=frozen(musicgpt="good"),
+    webhook_label="Audio Speed Changer",
+)
+
+AUDIO_MASTERING = Conversion(
+    name="audio_mastering",
+    title="Master by a reference",
+    about="Gives a mix the level and tone of a track that you like.",
+    version="v1",
+    conversion_type="AUDIO_MASTERING",
+    category="audio_utilities",
+    max_input_s=frozen(musicgpt=480.0),
+    parameters=(
+        AUDIO_URL,
+        Parameter(
+            "reference_audio_url",
+            "text",
+            None,
+            "An address of the track that it shall sound like; goes with audio_url.",
+            only=ONLY_MUSICGPT,
+        ),
+        Parameter(
+            "reference_audio_file",
+            "text",
+            None,
+            "The track that it shall sound like: a path on this machine.",
+        ),
+        OUTPUT_EXTENSION,
+        TRIM_SILENCE,
+    ),
+    results=(Result("master", "wav", "The mastered mix.", fit="source"),),
+    tiers={"": _CUT_AND_MASTER},
+    quality=frozen(musicgpt="good"),
+    one_of=(("reference_audio_url", "reference_audio_file"),),
+    webhook_label="Audio Mastering",
+)
+
+ROWS: tuple[Conversion, ...] = (
+    AUDIO_TO_MIDI,
+    FILE_CONVERT,
+    EXTRACT_KEY_BPM,
+    AUDIO_CUTTER,
+    AUDIO_SPEED_CHANGER,
+    AUDIO_MASTERING,
+)

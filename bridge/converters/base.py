@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NewType, Protocol
 
+from bridge.conversions.pricing import Quote as Quote  # noqa: PLC0414  told on: a converter gives quotes
 from bridge.errors import BridgeError
 from bridge.jobs.model import Fingerprint
 
@@ -53,7 +54,7 @@ class Progress:
     error: BridgeError | None = None
     poll_after_s: float = 5.0
     cost_usd: float | None = None
-    """What it costs, as far as the converter has said: an estimate while it runs, the charge when it is over."""
+    """What it costs as far as the converter has said: an estimate while it runs, then the charge."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +84,6 @@ class Lane:
     places: int
     conversions: frozenset[str] | None = None
     """None: all of them."""
-
-
-@dataclass(frozen=True)
-class Quote:
-    """What a conversion will cost before it is sent: US dollars, None where nobody has told a price."""
-
-    usd: float | None
-    basis: str = ""
-    """How it comes about, in plain words; may be empty."""
 
 
 class Converter(Protocol):
@@ -150,6 +142,10 @@ class Converter(Protocol):
 
     def cancel(self, ticket: Ticket) -> None:
         """Gives the ticket up. Nothing happens for one that is over or unknown."""
+        ...
+
+    def wake(self, ticket: Ticket) -> None:
+        """Somebody says that this ticket has changed: the next `poll` asks anew."""
         ...
 
     def watch(self, on_change: Callable[[Ticket], None]) -> None:

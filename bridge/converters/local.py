@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.conversions.catalogue import CATALOGUE
-from bridge.converters.base import Artifact, Capability, ConversionRequest, Progress, Ticket
+from bridge.converters.base import Artifact, Capability, ConversionRequest, Lane, Progress, Quote, Ticket
 from bridge.engine.models import ModelStore
 from bridge.engine.tasks import TASKS
 from bridge.engine.version import ENGINE_VERSION
@@ -49,6 +49,7 @@ class _Task:
 class LocalConverter:
     name = "local"
     repeatable = True
+    remote = False
     parallel = 2
     """One at work and one waiting, so that the engine never idles between two jobs."""
 
@@ -78,6 +79,18 @@ class LocalConverter:
         except ModelError as error:
             return Capability(available=False, why_not=str(error))
         return Capability(available=True)
+
+    def lanes(self) -> tuple[Lane, ...]:
+        return (Lane(self.parallel),)
+
+    def quote(self, conversion: str, parameters: Mapping[str, Any], duration_s: float) -> Quote:  # noqa: ARG002  free, whatever it is
+        return Quote(0.0, "on this machine, free")
+
+    def adopt(self, conversion: str, task: str) -> Ticket:  # noqa: ARG002  a ticket names its own work
+        return Ticket(task)
+
+    def wake(self, ticket: Ticket) -> None:
+        """Nothing to do: `poll` looks anew each time."""
 
     def fingerprint(self, conversion: str) -> Mapping[str, str]:
         return {"engine": str(ENGINE_VERSION), **self._made_of(conversion)}
@@ -109,7 +122,8 @@ class LocalConverter:
                 self._drop(ticket, task)
                 raise TicketLost("the result was cleared away; the conversion is begun again.")
             shutil.copyfile(task.folder / row["file"], folder / row["file"])
-            artifacts.append(Artifact(row["role"], folder / row["file"], row["media_type"]))
+            about = row.get("about", {})
+            artifacts.append(Artifact(row["role"], folder / row["file"], row["media_type"], about))
         return artifacts
 
     def cancel(self, ticket: Ticket) -> None:

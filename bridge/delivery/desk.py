@@ -34,7 +34,7 @@ from bridge.jobs.records import ArtifactRecord, ConversionRecord, DeliveryRecord
 from bridge.jobs.store import Journal
 from bridge.media import clues
 from bridge.media.musical_context import MusicalContext
-from bridge.presets import Preset
+from bridge.presets import SOURCE, Preset
 
 log = logging.getLogger(__name__)
 
@@ -203,12 +203,14 @@ class DeliveryDesk:
         artifact = self._journal.artifact(delivery.artifact_id)
         if not _is_whole(artifact):
             return None
-        step = self._journal.conversion(artifact.conversion_id).step
+        made_by = self._journal.conversion(artifact.conversion_id)
+        fed_by = SOURCE if made_by.artifact_id is None else self._journal.artifact(made_by.artifact_id).role
+        track = part.path.stem if fed_by == SOURCE else fed_by
         try:
-            rendered = render(artifact, context, delivery.settings, track_name=part.path.stem)
+            rendered = render(artifact, context, delivery.settings, track_name=track)
         except ValueError:  # notes of another version of the bridge
             return None
-        fields |= {"role": artifact.role, "step": step, "ext": rendered.extension}
+        fields |= {"role": artifact.role, "step": made_by.step, "from": fed_by, "ext": rendered.extension}
         return rendered.content, file_name(delivery.settings["pattern"], fields), rendered.note
 
     def context(self, job: JobRecord, part: PartRecord) -> MusicalContext:

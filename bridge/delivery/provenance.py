@@ -85,8 +85,21 @@ def _conversion_facts(conversion: ConversionRecord, artifacts: Iterable[Artifact
         "parameters": conversion.parameters,
         "from_cache": conversion.cached,
         "artifacts": {one.role: one.sha256 for one in made},
+        **_remote_facts(conversion, made),
         **_heard([one for one in made if one.media_type == NOTES_MEDIA_TYPE]),
     }
+
+
+def _remote_facts(conversion: ConversionRecord, made: list[ArtifactRecord]) -> dict[str, Any]:
+    """Its ticket and price, and how each result came: a lossy file says so."""
+    facts: dict[str, Any] = {"came": {one.role: dict(one.about) for one in made if one.about}}
+    if conversion.quote_usd is not None or conversion.cost_usd is not None:
+        facts |= {
+            "ticket": conversion.ticket,
+            "quote_usd": conversion.quote_usd,
+            "cost_usd": conversion.cost_usd,
+        }
+    return {name: value for name, value in facts.items() if value}
 
 
 def _heard(notes: list[ArtifactRecord]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def render(
     if artifact.media_type == NOTES_MEDIA_TYPE:
         return _midi(artifact, context, settings, track_name)
     content = Content.of_file(artifact.path, artifact.sha256)
-    return Rendered(content, _extension(artifact), "")
+    return Rendered(content, _extension(artifact), str(artifact.about.get("note", "")))
 
 
 def _midi(
@@ -53,7 +53,8 @@ def _midi(
 ) -> Rendered:
     heard = transcription_from_json(json.loads(artifact.path.read_text(encoding="utf-8")))
     made, word = _smf(heard, context.timeline, settings, track_name)
-    words = [_notes_words(heard), context.note(), *_about_words(heard), *_made_words(made), word]
+    about = str(artifact.about.get("note", ""))
+    words = [_notes_words(heard), context.note(), *_about_words(heard), *_made_words(made), word, about]
     return Rendered(Content.of_bytes(made.data), "mid", ", ".join(filter(None, words)))
 
 

@@ -102,4 +102,76 @@ def _warm(arguments: Mapping[str, Any], context: TaskContext) -> Any:  # noqa: A
     basic_pitch.warm(Path(arguments["models"]["basic-pitch"]))
 
 
-TASKS: Mapping[str, Task] = {"probe": _probe, "audio_to_midi": _audio_to_midi, "warm": _warm}
+def _fit(arguments: Mapping[str, Any], context: TaskContext) -> Any:
+    """Lays results onto their source. One that has changed or gone costs its place only, not the results."""
+    from bridge.engine import fitting
+
+    def fitted(source: Path | None, why: str = "") -> Any:
+        return fitting.fit(
+            arguments["files"],
+            Path(arguments["folder"]),
+            source=source,
+            was_trimmed=arguments["was_trimmed"],
+            why=why,
+            check=context.check,
+            progress=context.progress,
+        )
+
+    if arguments["source"] is None:
+        return fitted(None)
+    try:
+        with _unchanged(arguments) as source:
+            return fitted(source)
+    except AudioError as error:
+        if error.file != str(Path(arguments["source"])):
+            raise
+    return fitted(None, "the bounce has changed or gone meanwhile, so it begins with its own first sound")
+
+
+def _trim(arguments: Mapping[str, Any], context: TaskContext) -> Any:
+    from bridge.engine import trimming
+
+    with _unchanged(arguments) as source:
+        return str(trimming.trimmed(source, Path(arguments["folder"]), context.check))
+
+
+def _file_convert(arguments: Mapping[str, Any], context: TaskContext) -> Any:
+    from bridge.engine import editing
+
+    with _unchanged(arguments) as source:
+        return editing.file_convert(
+            source,
+            arguments["parameters"],
+            Path(arguments["folder"]),
+            check=context.check,
+            progress=context.progress,
+        )
+
+
+def _measure(arguments: Mapping[str, Any], context: TaskContext) -> Any:  # noqa: ARG001  a task's shape
+    """The seconds of sound in a file."""
+    from bridge.engine import rehearsal
+
+    return rehearsal.length_of(Path(arguments["source"]))
+
+
+def _rehearse(arguments: Mapping[str, Any], context: TaskContext) -> Any:
+    from bridge.engine import rehearsal
+
+    source = Path(arguments["source"]) if arguments["source"] else None
+    folder = Path(arguments["folder"])
+    return rehearsal.rehearse(
+        rehearsal.Job(arguments["conversion"], arguments["parameters"], source, folder, context.check)
+    )
+
+
+TASKS: Mapping[str, Task] = {
+    "probe": _probe,
+    "audio_to_midi": _audio_to_midi,
+    "file_convert": _file_convert,
+    "fit": _fit,
+    "measure": _measure,
+    "rehearse": _rehearse,
+    "trim": _trim,
+    "warm": _warm,
+}

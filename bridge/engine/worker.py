@@ -33,6 +33,8 @@ OUT_OF_MEMORY_EXIT = 70
 KILL_AFTER_S = 1.0
 MAX_LOG_BYTES = 2_000_000
 _QUIET_LIBRARIES = {"PYTHONUNBUFFERED": "1", "ORT_LOGGING_LEVEL": "3"}
+_WITHHELD = frozenset({"MUSICGPT_API_KEY"})
+"""Variables that are none of the engine's business."""
 MODULE = "bridge.engine.worker_process"
 
 
@@ -65,7 +67,7 @@ def spawn(log_file: Path | None, module: str = MODULE) -> subprocess.Popen[bytes
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors or subprocess.DEVNULL,
-            env={**os.environ, **_QUIET_LIBRARIES},
+            env=_environment(),
             # On Windows a console window would jump into the musician's face.
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             # Ctrl-C in the terminal is for the daemon, which stops its workers in order.
@@ -74,6 +76,11 @@ def spawn(log_file: Path | None, module: str = MODULE) -> subprocess.Popen[bytes
     finally:
         if errors is not None:
             errors.close()
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in _WITHHELD}
+    return {**kept, **_QUIET_LIBRARIES}
 
 
 def _open_log(log_file: Path) -> BinaryIO | None:

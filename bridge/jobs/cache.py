@@ -14,7 +14,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Entry:
     path: Path
     media_type: str
     sha256: str
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 def cache_key(
@@ -112,7 +113,7 @@ class Cache:
 
         Where there is a whole entry already, that one stays and `scratch` goes: rows may name its files.
         """
-        rows = []
+        rows: list[dict[str, Any]] = []
         for artifact in artifacts:
             sync_file(artifact.path)
             rows.append(
@@ -121,6 +122,7 @@ class Cache:
                     "file": artifact.path.name,
                     "media_type": artifact.media_type,
                     "sha256": file_sha256(artifact.path),
+                    "about": dict(artifact.about),
                 }
             )
         manifest = scratch / _MANIFEST
@@ -149,5 +151,8 @@ class Cache:
         return self._folder / key[:2] / key
 
 
-def _entries(folder: Path, rows: Iterable[Mapping[str, str]]) -> list[Entry]:
-    return [Entry(row["role"], folder / row["file"], row["media_type"], row["sha256"]) for row in rows]
+def _entries(folder: Path, rows: Iterable[Mapping[str, Any]]) -> list[Entry]:
+    return [
+        Entry(row["role"], folder / row["file"], row["media_type"], row["sha256"], row.get("about", {}))
+        for row in rows
+    ]

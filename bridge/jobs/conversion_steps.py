@@ -1,49 +1,43 @@
 """What is done with a conversion in each state: one function a state, one table that names them.
 
-What a converter's error means is a table too. A request whose fate is unknown is never sent again by itself,
-unless the converter says that doing it twice costs nothing.
+How a queued one is sent stands in `sending.py`, what becomes of one that could not go on in `setbacks.py`.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bridge.clock import Clock
 from bridge.conversions import catalogue
-from bridge.converters.base import ConversionRequest, Converter, Ticket
+from bridge.conversions.model import LOCAL
+from bridge.conversions.pieces import PIECE, SPLIT, length_of
+from bridge.converters.base import ConversionRequest, Converter, Progress, Ticket
 from bridge.crash_points import reach
-from bridge.errors import (
-    BridgeError,
-    Cancelled,
-    ConverterError,
-    NotSent,
-    OutcomeUnknown,
-    SameUnderWayError,
-    StaleJobError,
-    TicketLost,
-    TryLater,
-    WorkerDied,
-)
+from bridge.errors import BridgeError, Cancelled, ConverterError, NotSent, TicketLost
 from bridge.jobs import plan
 from bridge.jobs.cache import Cache, Entry, cache_key
+from bridge.jobs.clearance import SendingRules
 from bridge.jobs.events import EventFeed
-from bridge.jobs.model import ConversionState, Fingerprint, JobRequest, PlannedConversion, Source
-from bridge.jobs.records import ConversionRecord, JobRecord
+from bridge.jobs.model import (
+    ConversionState,
+    Fingerprint,
+    JobRequest,
+    PlannedConversion,
+    PlannedDelivery,
+    Source,
+)
+from bridge.jobs.records import ConversionRecord
+from bridge.jobs.sending import Sending
+from bridge.jobs.setbacks import Setbacks
 from bridge.jobs.store import Journal
-from bridge.presets import Preset, Step
+from bridge.presets import Preset, Step, knows_parameters
 
 C = ConversionState
-
-MAX_ATTEMPTS = 3
-FIRST_RETRY_S = 0.5
-SAME_UNDER_WAY_S = 5.0
-"""How soon a conversion looks again whether its twin has ended; it is also woken by that."""
-
-TRY_AGAIN = (NotSent, TryLater, WorkerDied)
-"""Errors after which the same request is made again, at most MAX_ATTEMPTS times (TryLater: without end)."""
 
 
 class ConversionSteps:
@@ -54,15 +48,20 @@ class ConversionSteps:
         converters: Mapping[str, Converter],
         feed: EventFeed,
         clock: Clock,
+        rules: SendingRules | None = None,
     ) -> None:
         self._journal = journal
         self._cache = cache
         self._converters = converters
         self._feed = feed
         self._clock = clock
+        self._setbacks = Setbacks(journal, clock)
+        self.sending = Sending(
+            journal, converters, feed, clock, self._setbacks, SendingRules() if rules is None else rules
+        )
         self._by_state: Mapping[ConversionState, Callable[[ConversionRecord], bool]] = {
             C.QUEUED: self._start,
-            C.SUBMITTING: self._nobody_knows,
+            C.SUBMITTING: self.sending.nobody_knows,
             C.RUNNING: self._poll,
             C.FETCHING: self._fetch,
             C.WAITING_RETRY: self._resume,
@@ -83,40 +82,48 @@ class ConversionSteps:
         """
         self._journal.ask_all_tickets_now()
         for conversion in self._journal.due_conversions(float("inf"), 1_000_000, states=(C.SUBMITTING,)):
-            self._nobody_knows(conversion)
+            self.sending.nobody_knows(conversion)
 
     # Choosing
 
-    def choose_converter(self, step: Step, *, private: bool) -> str:
+    def choose_converter(
+        self, step: Step, overrides: Mapping[str, Any], *, private: bool, duration_s: float = 0.0
+    ) -> str:
         """Who does this step: whom the preset names; else MusicGPT with a key, the local engine without.
 
-        A private folder's audio never leaves the machine; a local draft is used only when it is named.
+        A private folder's audio never leaves the machine; a local draft is used only when it is named, and
+        nobody is chosen who does not know what is asked for, or for whom the audio is too long.
         """
         if step.converter != "auto":
             return step.converter
-        quality = catalogue.conversion(step.conversion).quality
+        row = catalogue.conversion(step.conversion)
         for name in ("musicgpt", "local"):
-            allowed = not (private and name != "local") and name in quality
-            draft = name == "local" and quality.get(name) == "draft"
+            allowed = not (private and name != LOCAL) and name in row.quality
+            draft = name == LOCAL and row.quality.get(name) == "draft"
+            may_split = {**step.parameters, **overrides}.get(SPLIT)
+            too_long = duration_s > row.max_input_s.get(name, math.inf) and not may_split
             converter = self._converters.get(name)
-            if allowed and not draft and converter and self._can(converter, step.conversion):
+            if not allowed or draft or too_long or converter is None:
+                continue
+            if self._can(converter, row.name) and knows_parameters(step, overrides, converter=name):
                 return name
-        return "local"
+        return LOCAL
 
     def _can(self, converter: Converter, conversion: str) -> bool:
         capability = converter.capabilities().get(conversion)
         return capability is not None and capability.available
 
-    def plan_source(self, preset: Preset, request: JobRequest) -> list[PlannedConversion]:
+    def plan_source(
+        self, preset: Preset, request: JobRequest, duration_s: float = 0.0
+    ) -> list[PlannedConversion]:
         """The conversions that begin with the bounce itself."""
-        return plan.from_source(
-            preset, request.overrides, lambda step: self.choose_converter(step, private=request.private)
-        )
+        choose = self._chooser(request.overrides, private=request.private, duration_s=duration_s)
+        return plan.from_source(preset, request.overrides, choose, duration_s)
 
     def request_for(self, planned: PlannedConversion, source: Source) -> ConversionRequest:
         """The request that `planned` will make for `source`. Raises ModelError where a model is missing."""
         converter = self._converters[planned.converter]
-        return _request(planned, converter, source.path, source.samples_sha256, source.fingerprint)
+        return _request(planned, converter, _Input.of(source))
 
     def is_cached(self, key: str) -> bool:
         return self._cache.lookup(key) is not None
@@ -130,75 +137,18 @@ class ConversionSteps:
                 f"there is no converter '{conversion.converter}' here.",
                 remedy="`bridge doctor` tells what is missing.",
             )
-            return self._fail(conversion, missing)
+            return self._setbacks.fail(conversion, missing)
         try:
-            request = _request(conversion, converter, *self._input(conversion))
+            request = _request(conversion, converter, self._input(conversion))
         except (BridgeError, OSError) as error:
             known = error if isinstance(error, BridgeError) else ConverterError(f"{error}.")
-            return self._fail(conversion, known)
-        deterministic = catalogue.conversion(conversion.conversion).deterministic
-        entries = self._cache.lookup(request.key) if deterministic else None
+            return self._setbacks.fail(conversion, known)
+        row = catalogue.recorded(conversion.conversion)
+        entries = self._cache.lookup(request.key) if row.deterministic else None
         if entries is not None:
             self._finish(conversion, entries, cached=1, cache_key=request.key)
             return False
-        return self._submit(conversion, converter, request, deterministic=deterministic)
-
-    def _submit(
-        self,
-        conversion: ConversionRecord,
-        converter: Converter,
-        request: ConversionRequest,
-        *,
-        deterministic: bool,
-    ) -> bool:
-        reach("submit-before-intent")
-        try:
-            self._journal.move_conversion(
-                conversion.id,
-                C.QUEUED,
-                C.SUBMITTING,
-                cache_key=request.key,
-                deterministic=int(deterministic),
-                started_at=self._clock.wall(),
-            )
-        except SameUnderWayError:
-            look_again = self._clock.wall() + SAME_UNDER_WAY_S
-            self._journal.postpone_conversion(conversion.id, request.key, look_again)
-            return False
-        reach("submit-after-intent")
-        try:
-            ticket = converter.submit(request)
-        except OutcomeUnknown as error:
-            self._journal.move_conversion(conversion.id, C.SUBMITTING, C.UNKNOWN, error=error)
-            return False
-        except BridgeError as error:
-            return self._not_accepted(conversion, C.SUBMITTING, error, resume=C.QUEUED)
-        except Exception:
-            self._nobody_knows(conversion)  # so that it takes no place at the converter
-            raise
-        reach("submit-after-call")
-        try:
-            self._journal.move_conversion(conversion.id, C.SUBMITTING, C.RUNNING, ticket=ticket)
-        except StaleJobError:
-            converter.cancel(ticket)  # The job was cancelled when nobody knew its ticket.
-            raise
-        reach("submit-after-ticket")
-        return True
-
-    def _nobody_knows(self, conversion: ConversionRecord) -> bool:
-        converter = self._converters.get(conversion.converter)
-        if converter is not None and converter.repeatable:
-            self._journal.move_conversion(conversion.id, C.SUBMITTING, C.QUEUED)
-            return True
-        error = OutcomeUnknown(
-            "the bridge was stopped while this was being sent; it may have arrived, and may cost money.",
-            remedy=(
-                f"See there whether it arrived; `bridge cancel {conversion.job_id}` and then"
-                f" `bridge retry {conversion.job_id}` send it again."
-            ),
-        )
-        self._journal.move_conversion(conversion.id, C.SUBMITTING, C.UNKNOWN, error=error)
-        return False
+        return self.sending.send(conversion, converter, request, row)
 
     def _poll(self, conversion: ConversionRecord) -> bool:
         converter = self._converters[conversion.converter]
@@ -208,7 +158,8 @@ class ConversionSteps:
         except TicketLost as error:
             return self._lost(conversion, converter, error)
         except ConverterError as error:
-            return self._not_accepted(conversion, C.RUNNING, error, resume=C.RUNNING)
+            return self._setbacks.not_accepted(conversion, C.RUNNING, error, resume=C.RUNNING)
+        self._note_cost(conversion, progress)
         if progress.state == "running":
             data = {"fraction": progress.fraction, "doing": progress.doing, "step": conversion.step}
             self._feed.progress(conversion.job_id, **data)
@@ -219,16 +170,26 @@ class ConversionSteps:
         if progress.state == "done":
             self._journal.move_conversion(conversion.id, C.RUNNING, C.FETCHING)
             return True
-        failure = progress.error or ConverterError("the conversion failed, and nobody said why.")
+        return self._failed(conversion, converter, progress.error)
+
+    def _failed(self, conversion: ConversionRecord, converter: Converter, told: BridgeError | None) -> bool:
+        failure = told or ConverterError("the conversion failed, and nobody said why.")
         if isinstance(failure, Cancelled):
             return self._lost(conversion, converter, failure)
-        return self._not_accepted(conversion, C.RUNNING, failure, resume=C.QUEUED)
+        if not converter.repeatable:  # It was accepted, so doing it again may cost again.
+            return self._setbacks.fail(conversion, failure)
+        return self._setbacks.not_accepted(conversion, C.RUNNING, failure, resume=C.QUEUED)
+
+    def _note_cost(self, conversion: ConversionRecord, progress: Progress) -> None:
+        if progress.cost_usd is not None and progress.cost_usd != conversion.cost_usd:
+            basis = "estimated" if progress.state == "running" else "charged"
+            self._journal.note_cost(conversion.id, progress.cost_usd, basis)
 
     def _lost(self, conversion: ConversionRecord, converter: Converter, error: BridgeError) -> bool:
         if converter.repeatable:
             self._journal.move_conversion(conversion.id, C.RUNNING, C.QUEUED, ticket=None)
             return False
-        return self._fail(conversion, error)
+        return self._setbacks.fail(conversion, error)
 
     def _fetch(self, conversion: ConversionRecord) -> bool:
         converter = self._converters[conversion.converter]
@@ -236,7 +197,8 @@ class ConversionSteps:
         try:
             scratch = self._cache.scratch()
             reach("fetch-before")
-            artifacts = converter.fetch(Ticket(conversion.ticket or ""), scratch)
+            request = _request(conversion, converter, self._input(conversion))
+            artifacts = converter.fetch(Ticket(conversion.ticket or ""), scratch, request)
             reach("fetch-after")
             about = {"conversion": conversion.conversion, "parameters": dict(conversion.parameters)}
             assert conversion.cache_key is not None
@@ -245,10 +207,12 @@ class ConversionSteps:
             self._journal.move_conversion(conversion.id, C.FETCHING, C.RUNNING)
             return True
         except BridgeError as error:
-            return self._not_accepted(conversion, C.FETCHING, error, resume=C.FETCHING)
+            return self._setbacks.not_accepted(conversion, C.FETCHING, error, resume=C.FETCHING)
         except OSError as error:
             disk = NotSent(f"the result cannot be kept: {error}.", remedy="Is the disk full?")
-            return self._not_accepted(conversion, C.FETCHING, disk, resume=C.FETCHING, without_end=True)
+            return self._setbacks.not_accepted(
+                conversion, C.FETCHING, disk, resume=C.FETCHING, without_end=True
+            )
         finally:
             if scratch is not None:
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -258,7 +222,7 @@ class ConversionSteps:
     def _entry_name(self, conversion: ConversionRecord) -> str:
         """A result that would differ next time is kept under its own row's name, never found by its key."""
         assert conversion.cache_key is not None
-        if catalogue.conversion(conversion.conversion).deterministic:
+        if catalogue.recorded(conversion.conversion).deterministic:
             return conversion.cache_key
         return f"{conversion.cache_key}-{conversion.id}"
 
@@ -270,81 +234,79 @@ class ConversionSteps:
 
     # What they share
 
-    def _input(self, conversion: ConversionRecord) -> tuple[Path, str, Fingerprint | None]:
+    def _input(self, conversion: ConversionRecord) -> _Input:
+        part = self._journal.part(conversion.part_id)
+        assert part.source is not None, "only parts that could be read have conversions"
         if conversion.artifact_id is None:
-            part = self._journal.part(conversion.part_id)
-            assert part.source is not None, "only parts that could be read have conversions"
-            return part.path, part.source.samples_sha256, part.fingerprint
+            return _Input.of(part.source)
         artifact = self._journal.artifact(conversion.artifact_id)
-        return artifact.path, artifact.sha256, None
-
-    def _not_accepted(
-        self,
-        conversion: ConversionRecord,
-        state: ConversionState,
-        error: BridgeError,
-        *,
-        resume: ConversionState,
-        without_end: bool = False,
-    ) -> bool:
-        endless = without_end or isinstance(error, TryLater)
-        if not isinstance(error, TRY_AGAIN) or (conversion.attempt + 1 >= MAX_ATTEMPTS and not endless):
-            return self._fail(conversion, error, state=state)
-        wait_s = FIRST_RETRY_S * 2 ** min(conversion.attempt, 7)
-        if isinstance(error, TryLater):
-            wait_s = max(error.wait_s, FIRST_RETRY_S)
-        self._journal.move_conversion(
-            conversion.id,
-            state,
-            C.WAITING_RETRY,
-            error=error,
-            resume=str(resume),
-            attempt=conversion.attempt + 1,
-            retry_at=self._clock.wall() + wait_s,
-        )
-        return False
-
-    def _fail(
-        self, conversion: ConversionRecord, error: BridgeError, *, state: ConversionState | None = None
-    ) -> bool:
-        self._journal.move_conversion(conversion.id, state or conversion.state, C.FAILED, error=error)
-        return False
+        return _Input(artifact.path, artifact.sha256, None, part.source.duration_s)
 
     def _finish(self, conversion: ConversionRecord, entries: list[Entry], **fields: Any) -> None:
         job = self._journal.job(conversion.job_id)
         assert job is not None
         preset = Preset.model_validate(job.preset_data)
+        part = self._journal.part(conversion.part_id)
+        duration_s = part.source.duration_s if part.source else 0.0
+        choose = self._chooser(job.overrides, private=job.private, duration_s=duration_s)
         reach("finish-before")
         self._journal.finish_conversion(
             conversion.id,
             conversion.state,
-            [(entry.role, entry.path, entry.media_type, entry.sha256) for entry in entries],
-            lambda placed: plan.from_artifacts(
-                preset, conversion.step, placed, job.overrides, self._chooser(job)
+            entries,
+            lambda placed: (
+                self._after_piece(conversion)
+                if PIECE in conversion.parameters
+                else plan.from_artifacts(preset, conversion.step, placed, job.overrides, choose, duration_s)
             ),
             **fields,
         )
         reach("finish-after")
 
-    def _chooser(self, job: JobRecord) -> plan.ChooseConverter:
-        return lambda step: self.choose_converter(step, private=job.private)
+    def _after_piece(self, piece: ConversionRecord) -> tuple[list[PlannedConversion], list[PlannedDelivery]]:
+        """Within the transaction in which a piece is done: the last one has all put together."""
+        rows = self._journal.pieces_beside(piece)
+        if any(row.state is not C.DONE for row in rows):
+            return [], []
+        return [plan.join(rows, self._journal.artifacts_of(row.id for row in rows))], []
+
+    def _chooser(
+        self, overrides: Mapping[str, Any], *, private: bool, duration_s: float
+    ) -> plan.ChooseConverter:
+        return lambda step: self.choose_converter(step, overrides, private=private, duration_s=duration_s)
+
+
+@dataclass(frozen=True)
+class _Input:
+    """What a conversion is fed with: a part's source, or an artifact, which nobody writes to."""
+
+    path: Path
+    samples_sha256: str
+    fingerprint: Fingerprint | None
+    duration_s: float
+
+    @classmethod
+    def of(cls, source: Source) -> _Input:
+        return cls(source.path, source.samples_sha256, source.fingerprint, source.duration_s)
 
 
 def _request(
-    wanted: PlannedConversion | ConversionRecord,
-    converter: Converter,
-    source: Path,
-    samples_sha256: str,
-    fingerprint: Fingerprint | None,
+    wanted: PlannedConversion | ConversionRecord, converter: Converter, fed: _Input
 ) -> ConversionRequest:
     """The one way to a request and its key: work on suspicion is found by the job only if both agree."""
     key = cache_key(
-        samples_sha256=samples_sha256,
+        samples_sha256=fed.samples_sha256,
         conversion=wanted.conversion,
         parameters=wanted.parameters,
         converter=wanted.converter,
         fingerprint=converter.fingerprint(wanted.conversion),
     )
     return ConversionRequest(
-        wanted.conversion, wanted.parameters, source, key, fingerprint, audio=samples_sha256
+        wanted.conversion,
+        wanted.parameters,
+        fed.path,
+        key,
+        fed.fingerprint,
+        audio=fed.samples_sha256,
+        duration_s=length_of(wanted.parameters, fed.duration_s),
     )

@@ -21,10 +21,11 @@ from typing import Any, Protocol
 from bridge.converters.base import ConversionRequest, Ticket
 from bridge.crash_points import reach
 from bridge.errors import AudioError, BridgeError, Cancelled, WorkerDied, WorkerError
+from bridge.jobs.cache import file_sha256
 from bridge.jobs.conversion_steps import ConversionSteps
 from bridge.jobs.model import DeliveryState, Fingerprint, JobRequest, PlannedConversion, Source
 from bridge.jobs.store import Journal
-from bridge.presets import Preset, PresetShelf
+from bridge.presets import OTHER_SUFFIXES, Preset, PresetShelf, check_input
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +128,12 @@ class Intake:
             self._turn_away(arrival.answer)
         return arrival.answer
 
+    def look_at(self, request: JobRequest) -> Future[Source]:
+        """What is in the file; nothing comes of it."""
+        if request.source.suffix.lower() in OTHER_SUFFIXES:
+            return _looked_at(request.source, request.fingerprint)
+        return self._engine.probe(request.source, request.fingerprint, request.project_folder)
+
     def look_again(self, part_id: int) -> None:
         """A part that could not be read is looked at again."""
         self._todo.put(lambda: self._look_again(part_id))
@@ -142,6 +149,8 @@ class Intake:
 
     def _probe(self, request: JobRequest) -> Future[Source]:
         key = (request.source, request.fingerprint)
+        if request.source.suffix.lower() in OTHER_SUFFIXES:
+            return _looked_at(*key)
         found = self._probes.get(key)
         if found is None or (found.done() and found.exception() is not None):
             found = self._probes[key] = self._engine.probe(*key, request.project_folder)
@@ -159,7 +168,7 @@ class Intake:
             return  # The job, if there will be one, tells what is wrong.
         source = probe.result()
         try:
-            planned = self._plan(request)[1]
+            planned = self._plan(request, source)[1]
             requests = [self._steps.request_for(one, source) for one in planned if one.converter == "local"]
             fresh = [one for one in requests if not self._steps.is_cached(one.key)]
             self._speculative[request.source] = [self._engine.speculate(one) for one in fresh]
@@ -226,7 +235,7 @@ class Intake:
         planned: list[PlannedConversion] = []
         if source is not None:
             try:
-                preset, planned = self._plan(request)
+                preset, planned = self._plan(request, source)
                 preset_data = preset.model_dump(by_alias=True)
             except BridgeError as fault:
                 error, source = fault, None
@@ -239,9 +248,10 @@ class Intake:
         self._speculative.pop(request.source, None)
         return job_id
 
-    def _plan(self, request: JobRequest) -> tuple[Preset, list[PlannedConversion]]:
+    def _plan(self, request: JobRequest, source: Source) -> tuple[Preset, list[PlannedConversion]]:
         preset = self._presets.get(request.preset)
-        return preset, self._steps.plan_source(preset, request)
+        check_input(preset, request.source)
+        return preset, self._steps.plan_source(preset, request, source.duration_s)
 
     def _look_again(self, part_id: int) -> None:
         part = self._journal.part(part_id)
@@ -322,6 +332,18 @@ class Intake:
                 # A second version of a track is no part of the export that has the first.
                 return None if self._journal.has_part(part.job_id, source.path) else part.job_id
         return None
+
+
+def _looked_at(path: Path, fingerprint: Fingerprint) -> Future[Source]:
+    """A text or a picture: its bytes are what counts."""
+    found: Future[Source] = Future()
+    try:
+        digest = file_sha256(path)
+    except OSError as error:
+        found.set_exception(AudioError(f"it cannot be read: {error.strerror}.", file=path))
+        return found
+    found.set_result(Source(path, fingerprint, digest, frames=0, channels=0, rate_hz=0, duration_s=0.0))
+    return found
 
 
 def same_export(first: Source, second: Source) -> bool:

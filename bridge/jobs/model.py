@@ -16,6 +16,7 @@ from typing import Any
 
 class ConversionState(StrEnum):
     QUEUED = "queued"
+    ASKING = "asking"
     SUBMITTING = "submitting"
     RUNNING = "running"
     FETCHING = "fetching"
@@ -51,15 +52,18 @@ C, D = ConversionState, DeliveryState
 
 CONVERSION_TRANSITIONS: Mapping[ConversionState, frozenset[ConversionState]] = {
     # QUEUED → DONE is a hit in the cache.
-    C.QUEUED: frozenset({C.SUBMITTING, C.DONE, C.FAILED, C.CANCELLED}),
+    C.QUEUED: frozenset({C.SUBMITTING, C.ASKING, C.DONE, C.FAILED, C.CANCELLED}),
+    # The musician is asked before it is sent: may this leave the machine, may it cost again?
+    C.ASKING: frozenset({C.QUEUED, C.FAILED, C.CANCELLED}),
     C.SUBMITTING: frozenset({C.RUNNING, C.QUEUED, C.WAITING_RETRY, C.UNKNOWN, C.FAILED, C.CANCELLED}),
     C.RUNNING: frozenset({C.FETCHING, C.QUEUED, C.WAITING_RETRY, C.FAILED, C.CANCELLED}),
     C.FETCHING: frozenset({C.DONE, C.RUNNING, C.QUEUED, C.WAITING_RETRY, C.FAILED, C.CANCELLED}),
     C.WAITING_RETRY: frozenset({C.QUEUED, C.RUNNING, C.FETCHING, C.FAILED, C.CANCELLED}),
     C.UNKNOWN: frozenset({C.QUEUED, C.RUNNING, C.FAILED, C.CANCELLED}),
     C.DONE: frozenset(),
-    C.FAILED: frozenset({C.QUEUED}),
-    C.CANCELLED: frozenset({C.QUEUED}),
+    # → RUNNING: its ticket is still good, so it is asked for and not paid for again.
+    C.FAILED: frozenset({C.QUEUED, C.RUNNING}),
+    C.CANCELLED: frozenset({C.QUEUED, C.RUNNING}),
 }
 
 DELIVERY_TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = {
@@ -73,7 +77,7 @@ DELIVERY_TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = {
 }
 
 CONVERSION_IN_FLIGHT = frozenset({C.SUBMITTING, C.RUNNING, C.FETCHING, C.WAITING_RETRY, C.UNKNOWN})
-CONVERSION_OPEN = CONVERSION_IN_FLIGHT | {C.QUEUED}
+CONVERSION_OPEN = CONVERSION_IN_FLIGHT | {C.QUEUED, C.ASKING}
 DELIVERY_OPEN = frozenset({D.PENDING, D.WRITING, D.WAITING_RETRY})
 JOB_OPEN = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.WAITING, JobState.NEEDS_YOU})
 
@@ -92,7 +96,7 @@ def job_state(
     waiting = C.WAITING_RETRY in of_conversions or D.WAITING_RETRY in of_deliveries
     active = of_conversions & {C.SUBMITTING, C.RUNNING, C.FETCHING} or of_deliveries & {D.PENDING, D.WRITING}
     rules = (
-        (C.UNKNOWN in of_conversions, JobState.NEEDS_YOU),
+        (bool(of_conversions & {C.UNKNOWN, C.ASKING}), JobState.NEEDS_YOU),
         (bool(active), JobState.RUNNING),
         (C.QUEUED in of_conversions, JobState.RUNNING if C.DONE in of_conversions else JobState.QUEUED),
         (waiting, JobState.WAITING),
@@ -149,7 +153,10 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class Source:
-    """The audio of one part: where it lies, and what the probe found in it."""
+    """What one part begins with: where it lies, and what the probe found in it.
+
+    Of a text or a picture the hash is that of its bytes, and everything that only audio has is 0.
+    """
 
     path: Path
     fingerprint: Fingerprint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,11 @@ class ConversionRecord:
     attempt: int
     retry_at: float | None
     error: Mapping[str, Any] | None
+    quote_usd: float | None = None
+    cost_usd: float | None = None
+    """What the converter says it costs: an estimate while it runs, the charge when it is over."""
+    pay_again: bool = False
+    """The musician has said that it may cost again."""
 
     @property
     def is_open(self) -> bool:
@@ -103,6 +108,9 @@ class ConversionRecord:
             attempt=row["attempt"],
             retry_at=row["retry_at"],
             error=_json(row["error_json"]),
+            quote_usd=_since_v3(row, "quote_usd"),
+            cost_usd=_since_v3(row, "cost_usd"),
+            pay_again=bool(_since_v3(row, "pay_again")),
         )
 
 
@@ -114,6 +122,7 @@ class ArtifactRecord:
     path: Path
     media_type: str
     sha256: str
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_row(cls, row: sqlite3.Row) -> ArtifactRecord:
@@ -124,6 +133,7 @@ class ArtifactRecord:
             path=Path(row["path"]),
             media_type=row["media_type"],
             sha256=row["sha256"],
+            about=_json(_since_v3(row, "about_json")) or {},
         )
 
 
@@ -210,6 +220,41 @@ class JobRecord:
 
 
 @dataclass(frozen=True)
+class SpendRecord:
+    """One attempt that may cost money: `usd` is what counts for the caps unless its state is "free".
+
+    `state`: "open" while it runs, "charged", "free" (it never got there), "unknown" (nobody can tell).
+    `basis`: "quoted" by the price list, "estimated" or "charged" by the converter, "not known".
+    """
+
+    id: int
+    at: float
+    job_id: int
+    conversion_id: int
+    conversion: str
+    project_folder: Path
+    ticket: str | None
+    usd: float
+    basis: str
+    state: str
+
+    @classmethod
+    def from_row(cls, row: sqlite3.Row) -> SpendRecord:
+        return cls(
+            id=row["id"],
+            at=row["at"],
+            job_id=row["job_id"],
+            conversion_id=row["conversion_id"],
+            conversion=row["conversion"],
+            project_folder=Path(row["project_folder"]),
+            ticket=row["ticket"],
+            usd=row["usd"],
+            basis=row["basis"],
+            state=row["state"],
+        )
+
+
+@dataclass(frozen=True)
 class JobDetail:
     """A job with everything that belongs to it."""
 
@@ -238,6 +283,11 @@ class Event:
 
     def to_json(self) -> dict[str, Any]:
         return {"id": self.id, "at": self.at, "job": self.job_id, "kind": self.kind, **self.data}
+
+
+def _since_v3(row: sqlite3.Row, column: str) -> Any:
+    """A column that an earlier bridge's journal may lack: the command line reads, but never migrates."""
+    return row[column] if column in row.keys() else None  # noqa: SIM118  a row is no mapping
 
 
 def _json(text: str | None) -> Any:

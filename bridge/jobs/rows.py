@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bridge.clock import Clock
 from bridge.errors import BridgeError, SameUnderWayError, StaleJobError
@@ -24,6 +24,21 @@ from bridge.jobs.model import (
 )
 from bridge.jobs.records import Event
 from bridge.jobs.views import Views
+
+
+class NewArtifact(Protocol):
+    """What a conversion returned, as the cache keeps it."""
+
+    @property
+    def role(self) -> str: ...
+    @property
+    def path(self) -> Path: ...
+    @property
+    def media_type(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def about(self) -> Mapping[str, Any]: ...
 
 
 class Rows(Views):
@@ -177,13 +192,18 @@ class Rows(Views):
             plain_error = error.to_json() if isinstance(error, BridgeError) else error
             self._event("job.state", job_id, state=state, before=before, error=plain_error)
 
-    def _insert_artifact(
-        self, db: sqlite3.Connection, conversion_id: int, artifact: tuple[str, Path, str, str]
-    ) -> int:
-        role, path, media_type, sha256 = artifact
+    def _insert_artifact(self, db: sqlite3.Connection, conversion_id: int, artifact: NewArtifact) -> int:
         cursor = db.execute(
-            "INSERT INTO artifacts (conversion_id, role, path, media_type, sha256) VALUES (?, ?, ?, ?, ?)",
-            (conversion_id, role, str(path), media_type, sha256),
+            "INSERT INTO artifacts (conversion_id, role, path, media_type, sha256, about_json)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                conversion_id,
+                artifact.role,
+                str(artifact.path),
+                artifact.media_type,
+                artifact.sha256,
+                json.dumps(dict(artifact.about)),
+            ),
         )
         assert cursor.lastrowid is not None
         return cursor.lastrowid

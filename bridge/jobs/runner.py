@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Literal
 
 from bridge.clock import Clock
-from bridge.converters.base import Converter, Ticket
+from bridge.converters.base import Converter, Lane, Ticket
 from bridge.errors import StaleJobError
 from bridge.jobs.conversion_steps import ConversionSteps
 from bridge.jobs.model import ConversionState
@@ -25,7 +25,8 @@ from bridge.jobs.store import Journal
 log = logging.getLogger(__name__)
 
 C = ConversionState
-POOL_SIZE = 8
+POOL_SIZE = 40
+"""Threads are made when they are needed. Uploads and downloads wait for the line, and nobody for them."""
 DELIVERIES_AT_ONCE = 2
 LONGEST_SLEEP_S = 30.0
 STUMBLED_S = 0.5
@@ -34,6 +35,8 @@ LONGEST_ASIDE_S = 60.0
 
 Kind = Literal["conversion", "delivery"]
 Key = tuple[Kind, int]
+Places = Mapping[int, tuple[str, str]]
+"""Conversions that take a place: the converter and the conversion's name of each."""
 ACTIVE = (C.SUBMITTING, C.RUNNING, C.FETCHING, C.WAITING_RETRY)
 
 
@@ -58,8 +61,8 @@ class Runner:
         self._lock = threading.Lock()
         self._busy: set[Key] = set()
         self._stumbles: dict[Key, int] = {}
-        self._starting: dict[int, str] = {}
-        """Queued conversions that are being submitted, with their converter: they take a place already."""
+        self._starting: dict[int, tuple[str, str]] = {}
+        """Queued conversions that are being submitted, with converter and name: they take a place already."""
         self._changed: set[Ticket] = set()
         self._pool = ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="runner")
         self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
@@ -73,6 +76,7 @@ class Runner:
 
     def stop(self) -> None:
         self._stopping.set()
+        self._steps.sending.stop()
         self._wake.set()
         self._thread.join()
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -110,7 +114,7 @@ class Runner:
             self._dispatch("conversion", conversion.id, partial(self._steps.advance, conversion))
         for conversion in self._startable(now):
             with self._lock:
-                self._starting[conversion.id] = conversion.converter
+                self._starting[conversion.id] = (conversion.converter, conversion.conversion)
             self._dispatch("conversion", conversion.id, partial(self._steps.advance, conversion))
         for delivery in self._journal.due_deliveries(now, DELIVERIES_AT_ONCE):
             self._dispatch("delivery", delivery.id, partial(self._deliver, delivery))
@@ -121,14 +125,21 @@ class Runner:
         with self._lock:
             starting = dict(self._starting)
         # Asked after that: a row that has started meanwhile has its new state in the journal by now.
-        taken = self._journal.in_flight()
+        taken = {**starting, **self._journal.in_flight()}
         for name, converter in self._converters.items():
-            begun = {row_id for row_id, of in starting.items() if of == name}
-            free = converter.parallel - len(taken.get(name, set()) | begun)
-            if free > 0:
-                queued = self._journal.queued_conversions(now, name, free + len(begun))
-                yield from [row for row in queued if row.id not in begun][:free]
+            for lane in converter.lanes():
+                yield from self._of_lane(now, name, lane, starting, taken)
         yield from self._journal.queued_without_converter(now, self._converters, POOL_SIZE)
+
+    def _of_lane(
+        self, now: float, name: str, lane: Lane, starting: Places, taken: Places
+    ) -> list[ConversionRecord]:
+        free = lane.places - sum(_is_in(lane, name, one) for one in taken.values())
+        if free <= 0:
+            return []
+        limit = free + len(starting)
+        queued = self._journal.queued_conversions(now, name, limit, only=lane.conversions)
+        return [row for row in queued if row.id not in starting][:free]
 
     def _until_next(self, *, after: float) -> float:
         """What is due already and was not handed out has no place yet: its wake comes when one is free."""
@@ -172,3 +183,7 @@ class Runner:
             log.exception("%s %s cannot even be set aside", *key)
             # Not at once and not all together.
             self._stopping.wait(random.uniform(0.5, 1.5))  # noqa: S311  no secret
+
+
+def _is_in(lane: Lane, converter: str, row: tuple[str, str]) -> bool:
+    return row[0] == converter and (lane.conversions is None or row[1] in lane.conversions)

@@ -132,7 +132,44 @@ _V2 = """
 ALTER TABLE parts ADD COLUMN told_json TEXT NOT NULL DEFAULT '[]';
 """
 
-MIGRATIONS: tuple[str, ...] = (_V1, _V2)
+# Conversions that are paid for: who is asked, what it costs, what belongs to which attempt.
+_V3 = """
+ALTER TABLE conversions ADD COLUMN nonce TEXT;
+ALTER TABLE conversions ADD COLUMN quote_usd REAL;
+ALTER TABLE conversions ADD COLUMN cost_usd REAL;
+ALTER TABLE conversions ADD COLUMN pay_again INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE artifacts ADD COLUMN about_json TEXT NOT NULL DEFAULT '{}';
+CREATE INDEX conversions_by_nonce ON conversions (nonce) WHERE nonce IS NOT NULL;
+
+DROP INDEX conversions_open;
+CREATE INDEX conversions_open ON conversions (state, rank)
+    WHERE state IN ('queued', 'asking', 'submitting', 'running', 'fetching', 'waiting_retry', 'unknown');
+
+CREATE TABLE spend (
+    id INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    job_id INTEGER NOT NULL REFERENCES jobs (id),
+    conversion_id INTEGER NOT NULL REFERENCES conversions (id),
+    conversion TEXT NOT NULL,
+    cache_key TEXT NOT NULL,
+    project_folder TEXT NOT NULL,
+    ticket TEXT,
+    usd REAL NOT NULL,
+    basis TEXT NOT NULL,
+    state TEXT NOT NULL
+);
+CREATE INDEX spend_by_time ON spend (at);
+CREATE INDEX spend_by_project ON spend (project_folder);
+CREATE INDEX spend_by_conversion ON spend (conversion_id);
+CREATE INDEX spend_by_key ON spend (cache_key);
+
+CREATE TABLE consents (
+    folder TEXT PRIMARY KEY,
+    at REAL NOT NULL
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -15,6 +15,8 @@ from typing import Any, Literal
 from bridge.clock import Clock, SystemClock
 from bridge.errors import BridgeError, JournalError, StaleJobError
 from bridge.jobs import schema
+from bridge.jobs.budget import Bill
+from bridge.jobs.ledger import Ledger
 from bridge.jobs.model import (
     CONVERSION_OPEN,
     CONVERSION_TRANSITIONS,
@@ -28,8 +30,8 @@ from bridge.jobs.model import (
     PlannedDelivery,
     Source,
 )
-from bridge.jobs.records import Event
-from bridge.jobs.rows import Rows, error_json
+from bridge.jobs.records import ConversionRecord, Event
+from bridge.jobs.rows import NewArtifact, error_json
 
 JOURNAL_NAME = "journal.sqlite3"
 
@@ -66,7 +68,7 @@ def _prepare(connection: sqlite3.Connection, *, read_only: bool) -> None:
     schema.migrate(connection)
 
 
-class Journal(Rows):
+class Journal(Ledger):
     """Everything that the bridge remembers. Reads are in `Views`. Safe to call from any thread."""
 
     def __init__(self, path: Path, *, clock: Clock | None = None) -> None:
@@ -161,11 +163,13 @@ class Journal(Rows):
         after: ConversionState,
         *,
         error: BridgeError | None = None,
+        bill: Bill | None = None,
         **fields: Any,
     ) -> None:
-        """The one guarded change of a conversion's state.
+        """The one guarded change of a conversion's state; `bill` is written down with it.
 
-        Raises StaleJobError when it is no longer in `before`, SameUnderWayError when another row does it.
+        Raises StaleJobError when it is no longer in `before`, SameUnderWayError when another row does it,
+        NotAllowed when the bill would pass a cap.
         """
         if after not in CONVERSION_TRANSITIONS[before]:
             raise JournalError(f"a conversion does not go from {before} to {after}.")
@@ -173,7 +177,11 @@ class Journal(Rows):
             fields["ended_at"] = self._clock.wall()
         fields.setdefault("retry_at", None)
         with self._transaction() as db:
+            if bill is not None:
+                fields |= {"quote_usd": bill.usd, "nonce": bill.nonce, "pay_again": 0, "ticket": None}
+                self._write_bill(db, conversion_id, str(fields["cache_key"]), bill)
             row = self._update_guarded(db, "conversions", conversion_id, before, after, error, fields)
+            self._settle_bill(db, row, before, after, error)
             data = {"conversion": row["conversion"], "step": row["step"], "state": after}
             self._event("conversion.state", row["job_id"], **data, error=error.to_json() if error else None)
             if after not in CONVERSION_OPEN and row["cache_key"]:
@@ -184,6 +192,13 @@ class Journal(Rows):
         """No running conversion waits for its next poll any longer."""
         with self._transaction() as db:
             db.execute("UPDATE conversions SET retry_at = NULL WHERE state = 'running'")
+
+    def ask_now(self, conversion_id: int) -> None:
+        """A running conversion is asked for at once: somebody says that it has changed."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE conversions SET retry_at = NULL WHERE id = ? AND state = 'running'", (conversion_id,)
+            )
 
     def postpone_conversion(self, conversion_id: int, cache_key: str | None, retry_at: float) -> None:
         """A queued or running conversion is looked at again at `retry_at` (wall clock)."""
@@ -207,11 +222,11 @@ class Journal(Rows):
         self,
         conversion_id: int,
         before: ConversionState,
-        artifacts: Iterable[tuple[str, Path, str, str]],
+        artifacts: Iterable[NewArtifact],
         plan_next: Callable[[list[tuple[int, str]]], tuple[list[PlannedConversion], list[PlannedDelivery]]],
         **fields: Any,
     ) -> None:
-        """Done: its artifacts `(role, path, media_type, sha256)`, and what follows from them, at one stroke.
+        """Done: its artifacts, and what follows from them, at one stroke.
 
         `plan_next` gets `(artifact id, role)` of each and says which conversions and deliveries come next.
         """
@@ -222,7 +237,8 @@ class Journal(Rows):
             row = self._update_guarded(
                 db, "conversions", conversion_id, before, ConversionState.DONE, None, fields
             )
-            placed = [(self._insert_artifact(db, conversion_id, one), one[0]) for one in artifacts]
+            self._settle_bill(db, row, before, ConversionState.DONE, None)
+            placed = [(self._insert_artifact(db, conversion_id, one), one.role) for one in artifacts]
             conversions, deliveries = plan_next(placed)
             self._insert_conversions(db, row["job_id"], row["part_id"], conversions)
             self._insert_deliveries(db, row["job_id"], row["part_id"], deliveries)
@@ -268,14 +284,19 @@ class Journal(Rows):
 
     # Whole jobs
 
-    def cancel_job(self, job_id: int) -> list[tuple[str, str]]:
-        """Gives up all that is still open; the `(converter, ticket)` pairs to be told so."""
+    def cancel_job(self, job_id: int) -> list[ConversionRecord]:
+        """Gives up all that is still open; gives the conversions whose converters must be told."""
         with self._transaction() as db:
             given_up = db.execute(
-                "SELECT converter, ticket, cache_key FROM conversions WHERE job_id = ?"
-                f" AND state IN ({_marks(CONVERSION_OPEN)})",
+                f"SELECT * FROM conversions WHERE job_id = ? AND state IN ({_marks(CONVERSION_OPEN)})",
                 (job_id, *CONVERSION_OPEN),
             ).fetchall()
+            # What is being sent right now may arrive all the same.
+            db.execute(
+                "UPDATE spend SET state = 'unknown' WHERE state = 'open' AND conversion_id IN"
+                " (SELECT id FROM conversions WHERE job_id = ? AND state = 'submitting')",
+                (job_id,),
+            )
             for table, states in (("conversions", CONVERSION_OPEN), ("deliveries", DELIVERY_OPEN)):
                 db.execute(
                     f"UPDATE {table} SET state = 'cancelled', retry_at = NULL, ended_at = ?"
@@ -287,11 +308,26 @@ class Journal(Rows):
                     self._wake_same(db, row["cache_key"])
             self._event("job.cancel", job_id)
             self._refresh_job(db, job_id)
-        return [(row["converter"], row["ticket"]) for row in given_up if row["ticket"]]
+        return [ConversionRecord.from_row(row) for row in given_up if row["ticket"]]
 
-    def retry_job(self, job_id: int) -> list[int]:
-        """What failed or was cancelled is queued again; gives the parts that must be read again first."""
+    def retry_job(self, job_id: int, *, keeping: Iterable[str] = (), pay: bool = False) -> list[int]:
+        """What failed or was cancelled is queued again; gives the parts that must be read again first.
+
+        A ticket of a converter in `keeping` is still good unless its work failed: it is asked for again.
+        `pay`: what may have been charged already is sent again all the same.
+        """
+        keepers = tuple(keeping)
         with self._transaction() as db:
+            db.execute(
+                "UPDATE conversions SET state = 'running', retry_at = NULL, attempt = 0, error_json = NULL,"
+                " ended_at = NULL WHERE job_id = ? AND state IN ('failed', 'cancelled')"
+                f" AND ticket IS NOT NULL AND converter IN ({_marks(keepers)}) AND {_TICKET_IS_GOOD}",
+                (job_id, *keepers),
+            )
+            db.execute(
+                "UPDATE conversions SET pay_again = ? WHERE job_id = ? AND state IN ('failed', 'cancelled')",
+                (int(pay), job_id),
+            )
             for table, state in (("conversions", "queued"), ("deliveries", "pending")):
                 db.execute(
                     f"UPDATE {table} SET state = ?, retry_at = NULL, attempt = 0, error_json = NULL,"
@@ -324,6 +360,9 @@ class Journal(Rows):
         """The file in this state needs no job (any more)."""
         with self._transaction() as db:
             self._note_file(db, path, fingerprint, None)
+
+
+_TICKET_IS_GOOD = "coalesce(json_extract(error_json, '$.code'), '') NOT IN ('charged-failure', 'ticket-lost')"
 
 
 def _marks(values: Iterable[Any]) -> str:

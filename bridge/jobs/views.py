@@ -18,10 +18,13 @@ from bridge.jobs.records import (
     JobDetail,
     JobRecord,
     PartRecord,
+    SpendRecord,
 )
 
 # SQLite uses a partial index only where the statement says its condition in these very words.
-_OPEN_CONVERSION = "state IN ('queued', 'submitting', 'running', 'fetching', 'waiting_retry', 'unknown')"
+_OPEN_CONVERSION = (
+    "state IN ('queued', 'asking', 'submitting', 'running', 'fetching', 'waiting_retry', 'unknown')"
+)
 _OPEN_DELIVERY = "state IN ('pending', 'writing', 'waiting_retry')"
 
 
@@ -61,6 +64,24 @@ class Views:
         row = self._one("SELECT * FROM artifacts WHERE id = ?", artifact_id)
         assert row is not None, f"artifact {artifact_id} is named by another row"
         return ArtifactRecord.from_row(row)
+
+    def pieces_beside(self, piece: ConversionRecord) -> list[ConversionRecord]:
+        """The conversions of all pieces of what `piece` is a piece of, itself too."""
+        rows = self._all(
+            "SELECT * FROM conversions WHERE part_id = ? AND step = ? AND artifact_id IS ?"
+            " AND json_extract(parameters_json, '$.piece') IS NOT NULL ORDER BY id",
+            piece.part_id,
+            piece.step,
+            piece.artifact_id,
+        )
+        return list(map(ConversionRecord.from_row, rows))
+
+    def artifacts_of(self, conversion_ids: Iterable[int]) -> list[ArtifactRecord]:
+        """The artifacts of these conversions."""
+        wanted = tuple(conversion_ids)
+        marks = ", ".join("?" for _ in wanted)
+        rows = self._all(f"SELECT * FROM artifacts WHERE conversion_id IN ({marks}) ORDER BY id", *wanted)
+        return list(map(ArtifactRecord.from_row, rows))
 
     def delivery(self, delivery_id: int) -> DeliveryRecord:
         row = self._one("SELECT * FROM deliveries WHERE id = ?", delivery_id)
@@ -104,12 +125,20 @@ class Views:
         )
         return list(map(ConversionRecord.from_row, rows))
 
-    def queued_conversions(self, now: float, converter: str, limit: int) -> list[ConversionRecord]:
-        """Queued conversions for `converter` whose time has come, first those of the highest rank."""
+    def queued_conversions(
+        self, now: float, converter: str, limit: int, *, only: Iterable[str] | None = None
+    ) -> list[ConversionRecord]:
+        """Queued conversions for `converter` whose time has come, first those of the highest rank.
+
+        `only` names the conversions that are meant; None: all.
+        """
+        names = () if only is None else tuple(only)
+        those = "" if only is None else f" AND conversion IN ({', '.join('?' for _ in names)})"
         rows = self._all(
             f"SELECT * FROM conversions WHERE {_OPEN_CONVERSION} AND state = 'queued' AND converter = ?"
-            " AND (retry_at IS NULL OR retry_at <= ?) ORDER BY rank DESC, id LIMIT ?",
+            f"{those} AND (retry_at IS NULL OR retry_at <= ?) ORDER BY rank DESC, id LIMIT ?",
             converter,
+            *names,
             now,
             limit,
         )
@@ -163,16 +192,13 @@ class Views:
         )
         return row["at"] if row else None
 
-    def in_flight(self) -> dict[str, set[int]]:
-        """For each converter: the conversions that it has, or is being given."""
+    def in_flight(self) -> dict[int, tuple[str, str]]:
+        """The conversions that their converters have, or are being given: (converter, conversion) of each."""
         rows = self._all(
-            f"SELECT converter, id FROM conversions WHERE {_OPEN_CONVERSION}"
+            f"SELECT id, converter, conversion FROM conversions WHERE {_OPEN_CONVERSION}"
             " AND state IN ('submitting', 'running', 'fetching')"
         )
-        found: dict[str, set[int]] = {}
-        for row in rows:
-            found.setdefault(row["converter"], set()).add(row["id"])
-        return found
+        return {row["id"]: (row["converter"], row["conversion"]) for row in rows}
 
     def part_is_settled(self, part_id: int) -> bool:
         """True when no conversion and no delivery of this part is open."""
@@ -191,6 +217,55 @@ class Views:
             self._one("SELECT 1 FROM deliveries WHERE part_id = ? AND temp_path IS NOT NULL", part_id)
             is not None
         )
+
+    # Money and consent
+
+    def spend(self, since: float | None = None) -> list[SpendRecord]:
+        """What may cost money, oldest first; `since` is a wall clock time."""
+        rows = self._all("SELECT * FROM spend WHERE at >= ? ORDER BY id", since or 0.0)
+        return list(map(SpendRecord.from_row, rows))
+
+    def spent_usd(self, *, since: float = 0.0, project_folder: Path | None = None) -> float:
+        """The sum of what counts, also of what nobody can tell."""
+        of_project = "" if project_folder is None else " AND project_folder = ?"
+        values = () if project_folder is None else (str(project_folder),)
+        row = self._one(
+            f"SELECT sum(usd) AS usd FROM spend WHERE state != 'free' AND at >= ?{of_project}", since, *values
+        )
+        return float(row["usd"] or 0.0) if row else 0.0
+
+    def paid_in_vain(self, cache_key: str) -> SpendRecord | None:
+        """The newest attempt at the very same request that may have been charged and came to nothing."""
+        row = self._one(
+            "SELECT s.* FROM spend s JOIN conversions c ON c.id = s.conversion_id"
+            " WHERE s.cache_key = ? AND s.state = 'unknown' AND c.state IN ('failed', 'cancelled', 'queued')"
+            " ORDER BY s.id DESC LIMIT 1",
+            cache_key,
+        )
+        return SpendRecord.from_row(row) if row else None
+
+    def risked_by_retry(self, job_id: int) -> float | None:
+        """US dollars that a retry of the job may cost once more; None: nothing of it was paid for."""
+        row = self._one(
+            "SELECT sum(usd) AS usd FROM ("
+            " SELECT s.usd FROM spend s JOIN conversions c ON c.id = s.conversion_id WHERE c.job_id = ?1"
+            " AND s.id = (SELECT max(id) FROM spend WHERE conversion_id = c.id) AND s.state = 'unknown'"
+            " AND c.state IN ('failed', 'cancelled')"
+            " UNION ALL SELECT coalesce(c.quote_usd, 0.0) FROM conversions c WHERE c.job_id = ?1"
+            " AND c.state = 'asking' AND json_extract(c.error_json, '$.code') = 'paid-again')",
+            job_id,
+        )
+        return row["usd"] if row else None
+
+    def has_consent(self, folder: Path) -> bool:
+        """True when the musician has said that audio of this folder, or of one above it, may be sent."""
+        above = tuple(map(str, (folder, *folder.parents)))
+        marks = ", ".join("?" for _ in above)
+        return self._one(f"SELECT 1 FROM consents WHERE folder IN ({marks})", *above) is not None
+
+    def conversion_of_nonce(self, nonce: str) -> ConversionRecord | None:
+        row = self._one("SELECT * FROM conversions WHERE nonce = ?", nonce)
+        return ConversionRecord.from_row(row) if row else None
 
     # What the folder trigger asks
 

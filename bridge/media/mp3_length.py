@@ -27,6 +27,8 @@ INDEX_NAMES = (b"Xing", b"Info", b"VBRI")
 LARGEST_FRAME_BYTES = 1441
 # Tags stand behind the last frame; more than this is damage in the middle.
 TAGS_BYTES = 1 << 16
+# From the encoder's name to the end of the delays.
+LAME_TAG_BYTES = 24
 
 
 @dataclass(frozen=True)
@@ -135,3 +137,25 @@ class IndexedMp3(io.RawIOBase):
         room[: len(content)] = content
         self._at += len(content)
         return len(content)
+
+
+def told_delay(file: BinaryIO) -> int | None:
+    """The frames that the encoder says it has put before the sound (LAME's tag), or None if it does not say.
+
+    Whoever decodes such a file cuts them off, and what fills the last frame too. Raises OSError.
+    """
+    start = _first_frame_at(file)
+    file.seek(start)
+    first = file.read(LARGEST_FRAME_BYTES)
+    frame = _frame(first[:4])
+    if frame is None:
+        return None
+    at = 4 + frame.side_bytes
+    if first[at : at + 4] not in (b"Xing", b"Info") or len(first) < at + 8:
+        return None
+    (flags,) = struct.unpack_from(">I", first, at + 4)
+    at += 8 + 4 * (flags & 1) + 4 * (flags >> 1 & 1) + 100 * (flags >> 2 & 1) + 4 * (flags >> 3 & 1)
+    tag = first[at : min(frame.length, at + LAME_TAG_BYTES)]
+    if len(tag) < LAME_TAG_BYTES or not tag[:4].isalnum():
+        return None
+    return tag[21] << 4 | tag[22] >> 4

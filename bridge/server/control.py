@@ -16,13 +16,11 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
-import uvicorn
 from fastapi import FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -35,12 +33,11 @@ from bridge.jobs.events import EventFeed
 from bridge.jobs.model import JobState
 from bridge.jobs.records import plain
 from bridge.server.gate import INSIDE, Gate
+from bridge.server.serving import ServerThread
 from bridge.server.streams import Streams
 
 MAX_BODY_BYTES = 1_000_000
 MOST_JOBS = 500
-STOP_WITHIN_S = 1.0
-START_WITHIN_S = 10.0
 
 STATUS_OF: tuple[tuple[type[BridgeError], int], ...] = (
     (WrongUse, 400),
@@ -66,7 +63,6 @@ class ControlServer:
 
     def __init__(self, daemon: Served, settings: ServerSettings) -> None:
         self._settings = settings
-        self.port = 0
         self._daemon = daemon
         self._streams = Streams(daemon.feed, daemon.journal)
         self._errands = Errands()
@@ -76,58 +72,20 @@ class ControlServer:
             bound_to=settings.host,
             port=lambda: self.port,
         )
-        self._server = _Server(
-            uvicorn.Config(
-                gate,
-                loop="asyncio",
-                http="h11",
-                ws="none",
-                lifespan="off",
-                access_log=False,
-                log_config=None,
-                log_level="critical",  # the gate logs what goes wrong, in our own log
-                date_header=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=1,
-            ),
-            (self._streams, self._errands),
-        )
+        self._server = ServerThread(gate, name="control API", parts=(self._streams, self._errands))
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on; 0 before it does."""
+        return self._server.port
 
     def start(self) -> None:
         """Returns when the server listens. Raises WrongUse where the address cannot be had."""
-        listener = _listen(self._settings)
-        self.port = listener.getsockname()[1]
-        self._thread = threading.Thread(
-            target=self._server.run, args=([listener],), name="control api", daemon=True
-        )
-        self._thread.start()
-        if not self._server.ready.wait(START_WITHIN_S):
-            listener.close()
-            raise BridgeError("the control API did not start.", remedy="logs/bridge.log may say why.")
+        self._server.start(self._settings.host, self._settings.port, setting="server.port")
 
     def stop(self) -> None:
         """Ends streams and whatever is still asked; returns when nobody listens any more."""
-        self._server.finish()
-        self._thread.join(2 * STOP_WITHIN_S)
-
-
-def _listen(settings: ServerSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if os.name == "posix":  # on Windows this option lets another program take the port from us
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((settings.host, settings.port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        where = f"{settings.host}, port {settings.port}"
-        raise WrongUse(
-            f"the control API cannot listen on {where}: {error.strerror or error}.",
-            remedy="Set server.port = 0 in config.toml for any free one, or end the program that has it.",
-        ) from error
-    return listener
+        self._server.stop()
 
 
 class Errands:
@@ -173,30 +131,6 @@ class Errands:
 
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             self._loop.call_soon_threadsafe(settle)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its ten looks a second whether it shall end: it is told."""
-
-    def __init__(self, config: uvicorn.Config, parts: tuple[Streams, Errands]) -> None:
-        super().__init__(config)
-        self._parts = parts
-        self.ready = threading.Event()
-
-    async def main_loop(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._end = asyncio.Event()
-        for part in self._parts:
-            part.start()
-        self.ready.set()
-        await self._end.wait()
-        for part in self._parts:
-            part.stop()
-
-    def finish(self) -> None:
-        if self.ready.is_set():
-            with contextlib.suppress(RuntimeError):  # it has ended by itself
-                self._loop.call_soon_threadsafe(self._end.set)
 
 
 # The routes

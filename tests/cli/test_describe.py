@@ -51,6 +51,10 @@ def test_an_export_of_several_tracks_is_one_job() -> None:
     assert describe.bounce_names(job(parts=parts)) == "Song Bass.wav and 2 more"
 
 
+def test_a_job_without_a_file_has_its_number_for_a_name() -> None:
+    assert describe.bounce_names(job(parts=[])) == "job 7"
+
+
 def test_stems_are_told_one_by_one_and_once() -> None:
     first, second = ({**job()["parts"][0], "id": n, "path": f"/in/Song {n}.wav"} for n in (1, 2))
     midi = job()["deliveries"][0]

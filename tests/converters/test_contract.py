@@ -1,4 +1,7 @@
-"""What every converter keeps to: one suite for the local engine (real process, real model) and the fake."""
+"""What every converter keeps to: one suite for the fake, the local engine and the MusicGPT client.
+
+The engine is a real process with a real model; the client speaks with the rehearsal server over real sockets.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,17 @@ from typing import Any
 import pytest
 
 from bridge.conversions.catalogue import conversion
-from bridge.converters.base import ConversionRequest, Converter, Progress, Ticket
+from bridge.converters.base import Artifact, ConversionRequest, Converter, Progress, Ticket
+from bridge.converters.fitting import EngineFitter
 from bridge.converters.local import LocalConverter
 from bridge.engine.models import ModelStore
 from bridge.engine.worker import Worker, WorkerOptions
-from bridge.errors import AudioError, Cancelled, Rejected, TicketLost, TryLater
+from bridge.errors import AudioError, Cancelled, ChargedFailure, Rejected, TicketLost, TryLater
 from bridge.jobs.model import Fingerprint
 from bridge.testing import FakeConverter
+from support.musicgpt import client
 from support.polling import eventually
+from support.rehearsal import rehearsing
 from support.tones import write_tone
 
 
@@ -32,7 +38,7 @@ class Trial:
     """Gives a request that will be accepted and then fail."""
 
 
-@pytest.fixture(params=["fake", "local"])
+@pytest.fixture(params=["fake", "local", "musicgpt"])
 def trial(request: pytest.FixtureRequest, tmp_path: Path, models_folder: Path) -> Iterator[Trial]:
     if request.param == "fake":
         fake = FakeConverter()
@@ -44,6 +50,25 @@ def trial(request: pytest.FixtureRequest, tmp_path: Path, models_folder: Path) -
         yield Trial(fake, fail)
         return
     worker = Worker("contract", WorkerOptions(log_file=tmp_path / "engine.log"))
+    if request.param == "musicgpt":
+        with rehearsing(models_folder) as server:
+            remote = client(
+                server.address,
+                tmp_path / "spool",
+                key=lambda: server.key,
+                fitter=EngineFitter(worker),
+                timeouts=(30.0, 30.0, 30.0),
+                plan="pro",
+            )
+
+            def fail_there(good: ConversionRequest) -> ConversionRequest:
+                server.fault("failed")
+                return good
+
+            yield Trial(remote, fail_there)
+            remote.close()
+        worker.stop()
+        return
     local = LocalConverter(worker, ModelStore(models_folder), tmp_path / "scratch", tmp_path / "heard")
 
     def break_file(good: ConversionRequest) -> ConversionRequest:
@@ -61,7 +86,9 @@ def request_for(tmp_path: Path) -> Callable[..., ConversionRequest]:
         path = tmp_path / f"{name}.wav"
         write_tone(path, seconds=seconds)
         values = conversion("audio_to_midi").resolve(parameters, converter="local")
-        return ConversionRequest("audio_to_midi", values, path, f"key-{name}", Fingerprint.of(path))
+        return ConversionRequest(
+            "audio_to_midi", values, path, f"key-{name}", Fingerprint.of(path), duration_s=seconds
+        )
 
     return make
 
@@ -74,21 +101,41 @@ def _ended(converter: Converter, ticket: Ticket) -> Progress:
     return eventually(look, what="the ticket to end")
 
 
-def test_it_says_what_it_can_do_and_what_its_results_depend_on(trial: Trial) -> None:
+def _fetched(
+    converter: Converter, ticket: Ticket, folder: Path, request: ConversionRequest
+) -> list[Artifact]:
+    """As the runner does: what shall come later is asked for later."""
+
+    def fetch() -> list[Artifact] | None:
+        try:
+            return converter.fetch(ticket, folder, request)
+        except TryLater:
+            return None
+
+    return eventually(fetch, what="the results")
+
+
+def test_it_says_what_it_can_do_and_what_its_results_depend_on(
+    trial: Trial, request_for: Callable[..., ConversionRequest]
+) -> None:
     assert trial.converter.capabilities()["audio_to_midi"].available
     assert trial.converter.fingerprint("audio_to_midi")
     assert trial.converter.fingerprint("audio_to_midi") == trial.converter.fingerprint("audio_to_midi")
-    assert trial.converter.parallel >= 1
+    assert all(lane.places >= 1 for lane in trial.converter.lanes())
+    request = request_for()
+    assert trial.converter.quote("audio_to_midi", request.parameters, 60.0).usd is not None
 
 
 def test_a_request_becomes_a_ticket_becomes_artifacts(
     trial: Trial, request_for: Callable[..., ConversionRequest], tmp_path: Path
 ) -> None:
-    ticket = trial.converter.submit(request_for())
-    assert _ended(trial.converter, ticket) == Progress("done", fraction=1.0)
+    request = request_for()
+    ticket = trial.converter.submit(request)
+    progress = _ended(trial.converter, ticket)
+    assert (progress.state, progress.fraction) == ("done", 1.0)
     folder = tmp_path / "results"
     folder.mkdir()
-    artifacts = trial.converter.fetch(ticket, folder)
+    artifacts = _fetched(trial.converter, ticket, folder, request)
     assert "midi" in [artifact.role for artifact in artifacts]
     roles = conversion("audio_to_midi").roles()
     for artifact in artifacts:
@@ -101,12 +148,14 @@ def test_a_request_becomes_a_ticket_becomes_artifacts(
 def test_results_can_be_fetched_again(
     trial: Trial, request_for: Callable[..., ConversionRequest], tmp_path: Path
 ) -> None:
-    ticket = trial.converter.submit(request_for())
+    request = request_for()
+    ticket = trial.converter.submit(request)
     _ended(trial.converter, ticket)
     contents = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        contents.append([a.path.read_bytes() for a in trial.converter.fetch(ticket, tmp_path / name)])
+        artifacts = _fetched(trial.converter, ticket, tmp_path / name, request)
+        contents.append([artifact.path.read_bytes() for artifact in artifacts])
     assert contents[0] == contents[1]
 
 
@@ -133,15 +182,26 @@ def test_an_accepted_request_that_fails_says_why(
     ticket = trial.converter.submit(trial.fail_next(request_for()))
     progress = _ended(trial.converter, ticket)
     assert progress.state == "failed"
-    assert isinstance(progress.error, (Rejected, AudioError))
+    assert isinstance(progress.error, (Rejected, AudioError, ChargedFailure))
     assert progress.error.message
 
 
-def test_a_ticket_nobody_knows_is_lost(trial: Trial, tmp_path: Path) -> None:
+def test_a_ticket_nobody_knows_is_lost(
+    trial: Trial, request_for: Callable[..., ConversionRequest], tmp_path: Path
+) -> None:
     with pytest.raises(TicketLost):
         trial.converter.poll(Ticket("of an earlier life"))
     with pytest.raises(TicketLost):
-        trial.converter.fetch(Ticket("of an earlier life"), tmp_path)
+        trial.converter.fetch(Ticket("of an earlier life"), tmp_path, request_for())
+
+
+def test_a_ticket_survives_being_written_down(
+    trial: Trial, request_for: Callable[..., ConversionRequest]
+) -> None:
+    ticket = trial.converter.submit(request_for())
+    assert trial.converter.adopt("audio_to_midi", str(ticket)) == ticket
+    trial.converter.wake(ticket)
+    assert _ended(trial.converter, Ticket(str(ticket))).state == "done"
 
 
 def test_cancelling_what_is_over_or_unknown_does_nothing(
@@ -257,9 +317,9 @@ def test_a_result_that_was_cleared_away_is_lost_and_made_again(
     _ended(local, ticket)
     shutil.rmtree(tmp_path / "scratch")
     with pytest.raises(TicketLost):
-        local.fetch(ticket, tmp_path)
+        local.fetch(ticket, tmp_path, request)
     assert _ended(local, local.submit(request)).state == "done"
-    assert local.fetch(ticket, tmp_path)
+    assert local.fetch(ticket, tmp_path, request)
 
 
 def test_an_engine_without_room_to_work_is_asked_again_later(

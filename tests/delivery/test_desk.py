@@ -18,6 +18,7 @@ from bridge.delivery.desk import RETRY_AFTER_S, DeliveryDesk
 from bridge.delivery.placing import temp_path
 from bridge.errors import ModelError, StaleJobError
 from bridge.jobs import plan
+from bridge.jobs.cache import Entry
 from bridge.jobs.model import ConversionState, DeliveryState, Fingerprint, JobState
 from bridge.jobs.records import DeliveryRecord
 from bridge.jobs.store import Journal
@@ -94,13 +95,13 @@ class Bench:
         )
         return job_id
 
-    def _artifact(self, name: str, role: str, pitch: int) -> tuple[str, Path, str, str]:
+    def _artifact(self, name: str, role: str, pitch: int) -> Entry:
         notes = role == "midi"
         path = self.cache / f"{name}.{'json' if notes else 'wav'}"
         document = transcription_to_json(_heard(pitch))
         path.write_text(json.dumps(document) if notes else f"audio {role} {pitch}", encoding="utf-8")
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        return role, path, NOTES_MEDIA_TYPE if notes else "audio/wav", digest
+        return Entry(role, path, NOTES_MEDIA_TYPE if notes else "audio/wav", digest)
 
     def due(self) -> list[DeliveryRecord]:
         return self.journal.due_deliveries(self.clock.wall(), 100)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from bridge.errors import JournalError, SameUnderWayError, StaleJobError
+from bridge.jobs.cache import Entry
 from bridge.jobs.model import (
     CONVERSION_IN_FLIGHT,
     CONVERSION_TRANSITIONS,
@@ -79,7 +80,7 @@ class JournalMachine(RuleBasedStateMachine):
             self.journal.finish_conversion(
                 row.id,
                 row.state,
-                [("midi", self.folder / "x", "text/plain", "0")],
+                [Entry("midi", self.folder / "x", "text/plain", "0")],
                 lambda placed: ([], [PlannedDelivery("artifact", {}, artifact_id=placed[0][0])]),
             )
         except JournalError:

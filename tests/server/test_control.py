@@ -158,7 +158,10 @@ def test_the_table_of_actions_is_told(daemon: Daemon) -> None:
 
 def test_actions_do_what_they_say(daemon: Daemon) -> None:
     job_id = add_job(daemon.journal, daemon.home / "x.wav", conversions=())
-    assert ask(daemon, "POST", "/v1/actions/cancel", body=json.dumps({"job": job_id}))[1] == {"job": job_id}
+    assert ask(daemon, "POST", "/v1/actions/cancel", body=json.dumps({"job": job_id}))[1] == {
+        "job": job_id,
+        "tickets": [],
+    }
     assert ask(daemon, "POST", "/v1/actions/rescan")[1] == {}
 
 

@@ -24,8 +24,10 @@ path = '{watched}'
 project_folder = '{out}'
 existing = "convert"
 settle_s = {settle_s}
+preset = '{preset}'
 [engine]
 memory_mb = {memory_mb}
+{more}
 """
 
 
@@ -41,13 +43,23 @@ class BridgeProcess:
         memory_mb: int = 1500,
         watched: Path | None = None,
         out: Path | None = None,
+        preset: str = "audio-to-midi",
+        more: str = "",
     ) -> None:
+        """`more` is what else stands in config.toml."""
         self.home, self.watched = folder / "home", watched or folder / "watched"
         self.out = out or folder / "out"
         self.watched.mkdir(parents=True, exist_ok=watched is not None)
         shutil.copytree(models, self.home / "models")
         self.home.joinpath("config.toml").write_text(
-            CONFIG.format(watched=self.watched, out=self.out, settle_s=settle_s, memory_mb=memory_mb),
+            CONFIG.format(
+                watched=self.watched,
+                out=self.out,
+                settle_s=settle_s,
+                memory_mb=memory_mb,
+                preset=preset,
+                more=more,
+            ),
             encoding="utf-8",
         )
         self._process: subprocess.Popen[bytes] | None = None

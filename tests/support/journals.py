@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.jobs.cache import Cache
+from bridge.jobs.clearance import SendingRules
 from bridge.jobs.conversion_steps import ConversionSteps
 from bridge.jobs.events import EventFeed
 from bridge.jobs.model import Fingerprint, JobRequest, PlannedConversion, Priority, Source
@@ -15,6 +16,9 @@ from bridge.jobs.runner import Runner
 from bridge.jobs.store import Journal
 from bridge.presets import Preset
 from bridge.testing import FakeConverter, ManualClock
+
+ANYTHING_GOES = SendingRules(may_upload=lambda _source: "always")
+"""Rules of somebody who never wants to be asked."""
 
 PRESET = Preset.model_validate(
     {
@@ -77,12 +81,15 @@ class Works:
     clock: ManualClock
     converters: dict[str, FakeConverter]
     delivered: list[int] = field(default_factory=list)
+    rules: SendingRules = ANYTHING_GOES
 
     def __post_init__(self) -> None:
         self.journal = Journal(self.folder / "journal.sqlite3", clock=self.clock)
         self.cache = Cache(self.folder / "cache")
         self.feed = EventFeed(self.journal, self.clock)
-        self.steps = ConversionSteps(self.journal, self.cache, self.converters, self.feed, self.clock)
+        self.steps = ConversionSteps(
+            self.journal, self.cache, self.converters, self.feed, self.clock, self.rules
+        )
         self.runner = Runner(
             self.journal, self.steps, self.converters, lambda row: self.delivered.append(row.id), self.clock
         )

@@ -10,7 +10,9 @@ T = TypeVar("T")
 DEADLINE_S = 30.0
 
 
-def eventually(look: Callable[[], T | None], *, what: str = "", deadline_s: float = DEADLINE_S) -> T:
+def eventually(
+    look: Callable[[], T | None], *, what: str = "", deadline_s: float = DEADLINE_S, every_s: float = 0.005
+) -> T:
     """The first true answer of `look`; fails after `deadline_s` with what was waited for."""
     until = time.monotonic() + deadline_s
     while True:
@@ -18,4 +20,4 @@ def eventually(look: Callable[[], T | None], *, what: str = "", deadline_s: floa
         if answer:
             return answer
         assert time.monotonic() < until, f"waited {deadline_s:g} s in vain for {what or look}"
-        time.sleep(0.005)
+        time.sleep(every_s)

@@ -1,0 +1,107 @@
+"""The table of actions: what a pad, a key, the command line, HTTP and the page can ask of the bridge.
+
+One row an action; whoever triggers them looks the row up here, so a new one is there for all of them at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from bridge.actions.base import DEFAULT_PRESET, LOOK_TIMEOUT_S, Action, Arguments, Bridge, Result
+from bridge.actions.converting import convert_file, convert_latest, convert_text, redeliver
+from bridge.actions.tending import allow_upload, cancel, quote, rescan, resolve, retry
+from bridge.errors import WrongUse
+
+__all__ = [
+    "ACTIONS",
+    "DEFAULT_PRESET",
+    "LOOK_TIMEOUT_S",
+    "Action",
+    "Arguments",
+    "Bridge",
+    "Result",
+    "perform",
+]
+
+_PRESET_WORDS = {
+    "preset": "which preset; without it the default one",
+    "conversion": "instead of a preset: one conversion and nothing else",
+    "to": "the folder for the results",
+    "set": "parameters that replace the preset's",
+    "private": "true: the audio does not leave this machine",
+    "allow_upload": "true: audio of the file's folder may be sent from now on",
+}
+_TEXT_WORDS = {
+    **{name: words for name, words in _PRESET_WORDS.items() if name != "allow_upload"},
+    "name": "what the results are called",
+}
+_JOB_WORDS = {"job": "the job's number; without it the latest"}
+
+_ROWS = (
+    Action("convert_latest", "Convert the latest bounce.", _PRESET_WORDS, convert_latest),
+    Action(
+        "convert_file",
+        "Convert a file.",
+        {"file": "the audio file", **_PRESET_WORDS, "batch": "true: everything else goes first"},
+        convert_file,
+        frozenset({"file"}),
+    ),
+    Action("cancel", "Cancel a job.", _JOB_WORDS, cancel),
+    Action(
+        "convert_text",
+        "Make something from words alone.",
+        {**_TEXT_WORDS, "batch": "true: everything else goes first"},
+        convert_text,
+    ),
+    Action(
+        "quote",
+        "Say what it would cost; nothing is sent.",
+        {"file": "the audio file, where there is one", **_PRESET_WORDS, **_TEXT_WORDS},
+        quote,
+    ),
+    Action(
+        "allow_upload",
+        "Allow that audio of a folder is sent to MusicGPT.",
+        {"folder": "the folder; all below it too"},
+        allow_upload,
+        frozenset({"folder"}),
+    ),
+    Action(
+        "resolve",
+        "Answer what became of a request of which nobody knows whether it arrived.",
+        {**_JOB_WORDS, "answer": "resubmit, forget or ticket", "ticket": "the task that MusicGPT shows"},
+        resolve,
+        frozenset({"answer"}),
+    ),
+    Action(
+        "retry",
+        "Try a failed, waiting or cancelled job again.",
+        {**_JOB_WORDS, "pay": "true: also where it may cost once more"},
+        retry,
+    ),
+    Action("redeliver", "Put a job's results into the project folder again.", _JOB_WORDS, redeliver),
+    Action("rescan", "Look through all watched folders now.", {}, rescan),
+)
+
+ACTIONS: Mapping[str, Action] = MappingProxyType({row.name: row for row in _ROWS})
+
+INTERNAL = frozenset({"trigger"})
+"""Arguments that our own callers add: who asked."""
+
+
+def perform(bridge: Bridge, name: str, arguments: Arguments) -> Result:
+    """Does it. Raises WrongUse for an unknown action or argument, else what the action raises."""
+    action = ACTIONS.get(name.replace("-", "_"))
+    if action is None:
+        near = difflib.get_close_matches(name, ACTIONS, n=1)
+        hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(ACTIONS)}."
+        raise WrongUse(f"there is no action '{name}'.", remedy=hint)
+    unknown = sorted(set(arguments) - set(action.parameters) - INTERNAL)
+    missing = sorted(action.required - set(arguments))
+    if unknown or missing:
+        known = ", ".join(action.parameters) or "none"
+        what = f"does not know {unknown[0]!r}" if unknown else f"needs {missing[0]!r}"
+        raise WrongUse(f"the action '{name}' {what}.", remedy=f"Its arguments: {known}.")
+    return action.run(bridge, arguments)

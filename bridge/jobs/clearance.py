@@ -1,0 +1,111 @@
+"""What is asked before anything leaves this machine: is it private, may it be sent, what will it cost?"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bridge.conversions.model import Conversion
+from bridge.converters.base import ConversionRequest, Converter, Quote
+from bridge.errors import NeedsConsent, NotAllowed, PaidAgain, Rejected
+from bridge.jobs.budget import NO_CAPS, Bill, Caps, usd_words
+from bridge.jobs.records import ConversionRecord, JobRecord, PartRecord
+from bridge.jobs.views import Views
+
+Answer = Literal["ask", "always", "never"]
+
+
+@dataclass(frozen=True)
+class SendingRules:
+    """The musician's settings on what may be sent; the defaults ask before everything."""
+
+    caps: Caps = NO_CAPS
+    resubmit: Answer = "ask"
+    """What becomes of a request of which nobody knows whether it arrived."""
+    may_upload: Callable[[Path], Answer] = lambda _source: "ask"
+    is_private: Callable[[Path], bool] = lambda _source: False
+    folder_of: Callable[[Path], Path] = lambda source: source.parent
+    """The folder for which the musician is asked: what is said holds for everything below it."""
+
+
+def clear(
+    journal: Views,
+    rules: SendingRules,
+    conversion: ConversionRecord,
+    row: Conversion,
+    converter: Converter,
+    request: ConversionRequest,
+) -> Bill | None:
+    """The bill of what may be sent; None where it costs nothing and stays here.
+
+    Raises Rejected for what is incomplete, NotAllowed for what must not be sent, NeedsConsent and PaidAgain
+    where the musician is asked first.
+    """
+    lacking = row.missing(request.parameters)
+    if lacking:
+        raise Rejected(f"{'; '.join(lacking)}.", remedy="Say it with --set NAME=VALUE, or in the preset.")
+    if not converter.remote:
+        return None
+    job, part = journal.job(conversion.job_id), journal.part(conversion.part_id)
+    assert job is not None
+    _check_private(rules, job, part)
+    quote = converter.quote(conversion.conversion, request.parameters, request.duration_s)
+    if rules.may_upload(part.path) == "never" and _is_sent(row, request.parameters):
+        raise NotAllowed(
+            "the settings say that audio of this folder is never sent.",
+            file=part.path,
+            remedy="Change upload or musicgpt.consent in config.toml, or use what the local engine can do.",
+        )
+    if asks_for_consent(journal, rules, part.path, row, request.parameters):
+        raise _consent(rules.folder_of(part.path), part, quote)
+    if not conversion.pay_again:
+        _check_paid(journal, request.key, job, quote)
+    return Bill(quote.usd, rules.caps, nonce=uuid.uuid4().hex)
+
+
+def _check_private(rules: SendingRules, job: JobRecord, part: PartRecord) -> None:
+    if job.private or rules.is_private(part.path):
+        raise NotAllowed(
+            "this audio is private, so it does not leave this machine.",
+            file=part.path,
+            remedy="`bridge conversions` says what the local engine can do; or take private = true out.",
+        )
+
+
+def asks_for_consent(
+    journal: Views, rules: SendingRules, source: Path, row: Conversion, parameters: Mapping[str, Any]
+) -> bool:
+    """Whether the musician is asked first: this is the first upload of the folder."""
+    if not _is_sent(row, parameters) or rules.may_upload(source) != "ask":
+        return False
+    return not journal.has_consent(source.parent)
+
+
+def _is_sent(row: Conversion, parameters: Mapping[str, Any]) -> bool:
+    """Whether the file itself leaves this machine."""
+    return row.input != "text" and not parameters.get(f"{row.input}_url")
+
+
+def _consent(folder: Path, part: PartRecord, quote: Quote) -> NeedsConsent:
+    return NeedsConsent(
+        f"nothing of {folder} has been sent to MusicGPT so far; this would send it there{_for(quote)}.",
+        file=part.path,
+        remedy=f'`bridge allow "{folder}"` allows it, for this folder and those below it.',
+    )
+
+
+def _check_paid(journal: Views, key: str, job: JobRecord, quote: Quote) -> None:
+    earlier = journal.paid_in_vain(key)
+    if earlier is not None:
+        raise PaidAgain(
+            f"the very same was sent before (job {earlier.job_id}) and may have been charged"
+            f" {usd_words(earlier.usd)}; sending it again costs once more{_for(quote)}.",
+            remedy=f"`bridge retry {job.id} --yes` sends it again, `bridge cancel {job.id}` leaves it.",
+        )
+
+
+def _for(quote: Quote) -> str:
+    return "" if quote.usd is None else f", for about {usd_words(quote.usd)}"
