@@ -1,12 +1,13 @@
 """The MusicGPT client on a rehearsal server: what it costs beside a plain script, and many jobs at once.
 
     python -m benchmarks.remote              everything
-    python -m benchmarks.remote overhead     upload, poll and download by our client and by a `requests` script
+    python -m benchmarks.remote overhead     upload, poll and download by our client and a plain script
     python -m benchmarks.remote many         200 jobs at once through a daemon; calls of byId in any minute
     python -m benchmarks.remote memory       a 400 MB upload: how much memory it adds
 
-The server is `bridge serve --rehearse` in a process of its own. The script is what one writes by hand from the
-vendor's page: post the file, ask every second from the eta on, download. Both convert the same file in turn.
+The server is `bridge serve --rehearse` in a process of its own. The script is what one writes by hand from
+the vendor's page: post the file with `requests`, ask every second from the eta on, download. Both convert the
+same file in turn.
 """
 
 from __future__ import annotations
@@ -226,7 +227,8 @@ def memory(folder: Path) -> None:
         done.set()
         watching.join()
     print(
-        f"{source.stat().st_size / 1e6:.0f} MB sent in {took_s:.1f} s: {(peak - before) / 1e6:.1f} MB of memory more"
+        f"{source.stat().st_size / 1e6:.0f} MB sent in {took_s:.1f} s:"
+        f" {(peak - before) / 1e6:.1f} MB of memory more"
     )
 
 

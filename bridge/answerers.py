@@ -26,8 +26,8 @@ from bridge.errors import BridgeError, Rejected, WorkerError
 from bridge.media.midi_files import notes_to_smf
 from bridge.media.musical_time import Timeline
 from bridge.media.notes import NOTES_MEDIA_TYPE, Note, Transcription, in_time, transcription_from_json
-from bridge.server.answering import Answerer, Asked, Made
 from bridge.server.compatible import CompatibleServer, Options
+from bridge.server.compatible.answering import Answerer, Asked, Made
 
 API_BPM = 120.0
 """The API's MIDI files are always written at this tempo."""

@@ -13,6 +13,8 @@ POINTS = (
     "job-after-create",
     "submit-before-intent",
     "submit-after-intent",
+    "post-half-sent",
+    "post-sent",
     "submit-after-call",
     "submit-after-ticket",
     "fetch-before",

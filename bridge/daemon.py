@@ -124,6 +124,7 @@ class BridgeCore:
         self.musicgpt = MusicGPTConverter(
             settings.musicgpt, KeyRing().get, EngineFitter(self.worker), home / "cache" / "musicgpt", clock
         )
+        stack.callback(self.musicgpt.close)
         self.converters: Mapping[str, Converter] = {
             self.musicgpt.name: self.musicgpt,
             self.local.name: self.local,

@@ -72,7 +72,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     | {"answerers", "server", "demo", "doctor", "toml_faults"},
     # a thin layer above the command line: both look at the whole from outside, as the musician does
     "demo": EVERYWHERE | {"cli", "engine", "home", "media"},
-    "doctor": EVERYWHERE | {"cli.connection", "config", "engine", "home", "keys", "media", "owner", "presets"},
+    "doctor": EVERYWHERE
+    | {"cli.connection", "config", "engine", "home", "keys", "media", "owner", "presets"},
     "__main__": frozenset({"cli"}),
 }
 

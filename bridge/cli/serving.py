@@ -47,7 +47,7 @@ def serve(wishes: Wishes) -> int:
     """Serves until it is told to stop. Raises WrongUse."""
     from bridge.answerers import serving
     from bridge.server.compatible import Options
-    from bridge.server.faults import Fault
+    from bridge.server.compatible.faults import Fault
 
     plans = _plans(wishes)
     options = Options(

@@ -123,9 +123,9 @@ class Sending:
             return self._unknown(conversion, error)
         except Cancelled as error:
             # By us, in mid-upload: the row is cancelled already, or the bridge ends.
-            return self._was_not_sent(conversion, NotSent(f"it was broken off: {error}"))
+            return self._was_not_sent(conversion, converter, NotSent(f"it was broken off: {error}"))
         except BridgeError as error:
-            return self._was_not_sent(conversion, error)
+            return self._was_not_sent(conversion, converter, error)
         reach("submit-after-call")
         try:
             self._journal.move_conversion(conversion.id, C.SUBMITTING, C.RUNNING, ticket=ticket)
@@ -137,9 +137,13 @@ class Sending:
         reach("submit-after-ticket")
         return True
 
-    def _was_not_sent(self, conversion: ConversionRecord, error: BridgeError) -> bool:
+    def _was_not_sent(self, conversion: ConversionRecord, converter: Converter, error: BridgeError) -> bool:
+        # A line that is down comes back: who makes music on a train is not told to try again by hand.
+        comes_back = converter.remote and isinstance(error, NotSent)
         try:
-            return self._setbacks.not_accepted(conversion, C.SUBMITTING, error, resume=C.QUEUED)
+            return self._setbacks.not_accepted(
+                conversion, C.SUBMITTING, error, resume=C.QUEUED, without_end=comes_back
+            )
         except StaleJobError:
             self._journal.was_not_sent(conversion.id)
             raise

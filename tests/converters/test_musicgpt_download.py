@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.converters.base import Ticket
-from bridge.converters.musicgpt_download import LinkExpired, download, kind_of
+from bridge.converters.musicgpt.download import LinkExpired, download, kind_of
 from bridge.errors import BridgeError, TryLater
 from bridge.testing import ManualClock
 from support.musicgpt import MIDI, MP3, a_request, client, standing

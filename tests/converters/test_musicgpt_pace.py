@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.converters.musicgpt_pace import (
+from bridge.converters.musicgpt.pace import (
     LONGEST_INTERVAL_S,
     Pace,
     backoff_s,

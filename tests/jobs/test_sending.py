@@ -204,6 +204,23 @@ def test_what_never_got_there_is_free(
     assert len({one.nonce for one in paid.submitted}) == 2, "each attempt has a nonce of its own"
 
 
+def test_a_line_that_is_down_is_waited_for_without_end(
+    make_works: MakeWorks, paid: FakeConverter, tmp_path: Path
+) -> None:
+    paid.failures += [NotSent("its name cannot be found.")] * 8
+    works = make_works()
+    job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
+    for attempt in range(1, 9):
+        eventually(
+            lambda attempt=attempt: _row(works, job, C.WAITING_RETRY).attempt == attempt,  # type: ignore[misc]  # mypy and defaults of lambdas
+            what=f"attempt {attempt}",
+        )
+        works.clock.advance(600)
+        works.runner.wake()
+    _row(works, job, C.DONE)
+    assert works.journal.spent_usd() == pytest.approx(0.01)
+
+
 def test_a_refusal_is_free_and_final(make_works: MakeWorks, paid: FakeConverter, tmp_path: Path) -> None:
     paid.failures.append(Rejected("no."))
     works = make_works()
@@ -490,7 +507,9 @@ def test_what_is_too_long_is_sent_in_pieces_where_the_preset_allows_that_and_put
     assert (joined.conversion, joined.converter, joined.step) == ("join", "local", "notes")
     files = joined.parameters["files"]
     assert [one["piece"] for one in files] == [[0.0, 451.0], [449.0, 900.0]]
-    assert [one["path"] for one in files] == [str(one.path) for one in detail.artifacts[:2]]
+    made = {one.conversion_id: str(one.path) for one in detail.artifacts}
+    rows = sorted(detail.conversions[:2], key=lambda one: one.parameters["piece"])
+    assert [one["path"] for one in files] == [made[one.id] for one in rows]
     assert [one.duration_s for one in paid.submitted] == [451.0, 451.0]
     assert len(works.journal.spend()) == 2, "each piece has its own bill"
     [delivery] = detail.deliveries

@@ -13,8 +13,8 @@ import requests
 from bridge.conversions.catalogue import CATALOGUE
 from bridge.conversions.model import Conversion
 from bridge.conversions.results import PLACES, find
-from bridge.server.answers import is_pair, type_of
-from bridge.server.checking import SOURCES, known
+from bridge.server.compatible.answers import is_pair, type_of
+from bridge.server.compatible.checking import SOURCES, known
 from support.rehearsal import Rehearsal, rehearsing
 from support.tones import write_tone
 

@@ -13,10 +13,11 @@ import requests
 import soundfile
 
 from bridge.clock import Clock
-from bridge.server.links import Links
-from bridge.server.plans import ALLOWANCES, Accounts
-from bridge.server.refusals import Refusal
-from bridge.server.storage import FORM_LIFE_S, HANDLE_LIFE_S, Storage
+from bridge.conversions.plans import ALLOWANCES
+from bridge.server.compatible.links import Links
+from bridge.server.compatible.plans import Accounts
+from bridge.server.compatible.refusals import Refusal
+from bridge.server.compatible.storage import FORM_LIFE_S, HANDLE_LIFE_S, Storage
 from bridge.testing import ManualClock
 from support.rehearsal import Rehearsal, rehearsing
 from support.tones import write_tone

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from bridge.errors import WrongUse
-from bridge.server.faults import ABOUT, Fault, Faults
+from bridge.server.compatible.faults import ABOUT, Fault, Faults
 from support.rehearsal import Rehearsal, rehearsing, rehearsing_beside
 
 SOUND = {"prompt": "x"}

@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 
 from requests_toolbelt import MultipartEncoder  # type: ignore[import-untyped]
 
+from bridge.crash_points import reach
 from bridge.errors import AudioError
 from bridge.jobs.model import Fingerprint
 
@@ -83,7 +84,10 @@ class Body:
 
     def read(self, size: int = -1) -> bytes:
         if 0 < self.handed < self.len:  # once all is sent it may have arrived: too late to break it off
+            reach("post-half-sent")
             self._on_sent(self.handed / self.len)
+        elif self.handed:
+            reach("post-sent")
         block = self._reader.read(size)
         self.handed += len(block)
         return block

@@ -6,32 +6,14 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from bridge.clock import Clock
 from bridge.conversions.model import Plan
-from bridge.server.aliases import bare_key
-from bridge.server.refusals import Refusal
+from bridge.conversions.plans import ALLOWANCES, Allowance
+from bridge.server.compatible.aliases import bare_key
+from bridge.server.compatible.refusals import Refusal
 
 MINUTE_S = 60.0
-
-
-@dataclass(frozen=True)
-class Allowance:
-    """`places` for each category of conversions, `polls` of byId a minute."""
-
-    places: int
-    polls: int
-
-
-ALLOWANCES: Mapping[Plan, Allowance] = MappingProxyType(
-    {
-        "free": Allowance(1, 20),
-        "payg": Allowance(1, 20),  # no page has a row for it; so it is taken as the smallest
-        "plus": Allowance(3, 200),
-        "pro": Allowance(10, 500),
-    }
-)
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,11 @@ from requests.auth import AuthBase
 
 from bridge import __version__
 from bridge.clock import Clock
-from bridge.converters.musicgpt_body import Body
-from bridge.converters.musicgpt_pace import backoff_s, retry_after_s
-from bridge.converters.musicgpt_verdicts import LOG_IN, LOG_INTO_NETWORK, RESOLVE, VERDICTS, Answer
+from bridge.converters.musicgpt.body import Body
+from bridge.converters.musicgpt.pace import backoff_s, retry_after_s
+from bridge.converters.musicgpt.verdicts import LOG_IN, LOG_INTO_NETWORK, RESOLVE, VERDICTS, Answer
 from bridge.errors import BridgeError, NoKey, NotSent, OutcomeUnknown, TryLater
+from bridge.keys import hidden
 
 CONNECT_S, ANSWER_S = 15.0, 120.0
 """For the connection and each piece that is sent; for the answer, which may wait until the file is stored."""
@@ -143,7 +144,7 @@ class Wire:
                 allow_redirects=False,
                 stream=True,
             )
-            return self._read(response, key)
+            return _read(response)
 
     def store(self, address: str, body: Body) -> Answer:
         """POSTs `body` to a storage that is not the API: without the key. Raises NotSent."""
@@ -172,7 +173,7 @@ class Wire:
             return _outcome_unknown(error, self.host) if unknown else _not_sent(error, self.host)
 
         with explained(explain), new_session(key) as session:
-            return self._get(session, path, query, key)
+            return self._get(session, path, query)
 
     def ask(self, path: str, query: Mapping[str, str]) -> Answer:
         """A GET that costs nothing. Raises TryLater where there is no answer, NoKey."""
@@ -185,7 +186,7 @@ class Wire:
         session = self._take(key)
         with explained(explain):
             try:
-                answer = self._get(session, path, query, key)
+                answer = self._get(session, path, query)
             except BaseException:
                 session.close()
                 raise
@@ -216,7 +217,7 @@ class Wire:
                 self._idle.remove(same)
         return same[1] if same else new_session(key)
 
-    def _get(self, session: requests.Session, path: str, query: Mapping[str, str], key: str) -> Answer:
+    def _get(self, session: requests.Session, path: str, query: Mapping[str, str]) -> Answer:
         response = session.get(
             f"{self.base}{path}",
             params=dict(query),
@@ -224,18 +225,19 @@ class Wire:
             allow_redirects=False,
             stream=True,
         )
-        return self._read(response, key)
+        return _read(response)
 
-    def _read(self, response: requests.Response, key: str) -> Answer:
-        with response:
-            text = _text(response).replace(key, "***")
-            return Answer(
-                status=response.status_code,
-                data=_json_object(text),
-                kind=response.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
-                retry_after=response.headers.get("Retry-After"),
-                location=response.headers.get("Location", "").replace(key, "***")[:200],
-            )
+
+def _read(response: requests.Response) -> Answer:
+    """The answer; a key that it echoes, in whatever form, is masked before anybody sees it."""
+    with response:
+        return Answer(
+            status=response.status_code,
+            data=_json_object(hidden(_text(response))),
+            kind=response.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
+            retry_after=response.headers.get("Retry-After"),
+            location=hidden(response.headers.get("Location", ""))[:200],
+        )
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from bridge.clock import Clock
-from bridge.server.refusals import Refusal
+from bridge.server.compatible.refusals import Refusal
 
 LINK_LIFE_S = 86_400.0
 """As the documentation has it: a day."""

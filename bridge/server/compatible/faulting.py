@@ -18,11 +18,11 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 
 from bridge.errors import WrongUse
-from bridge.server.aliases import own_path
-from bridge.server.faults import BREAKING_OFF, Fault, Faults, Struck
+from bridge.server.compatible.aliases import own_path
+from bridge.server.compatible.faults import BREAKING_OFF, Fault, Faults, Struck
+from bridge.server.compatible.ledger import Ledger
+from bridge.server.compatible.refusals import Refusal
 from bridge.server.gate import App, Message, Receive, Scope, Send, is_loopback, is_own_host
-from bridge.server.ledger import Ledger
-from bridge.server.refusals import Refusal
 
 log = logging.getLogger(__name__)
 

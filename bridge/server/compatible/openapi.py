@@ -8,7 +8,7 @@ from typing import Any
 
 from bridge.conversions.endpoints import Endpoint
 from bridge.conversions.model import Conversion, Kind, Parameter
-from bridge.server import checking
+from bridge.server.compatible import checking
 
 Schema = dict[str, Any]
 

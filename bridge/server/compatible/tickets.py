@@ -12,9 +12,9 @@ from typing import Literal
 
 from bridge.clock import Clock
 from bridge.errors import BridgeError
-from bridge.server.answering import Answerer, Asked, Made
-from bridge.server.plans import Account
-from bridge.server.refusals import Refusal
+from bridge.server.compatible.answering import Answerer, Asked, Made
+from bridge.server.compatible.plans import Account
+from bridge.server.compatible.refusals import Refusal
 
 log = logging.getLogger(__name__)
 

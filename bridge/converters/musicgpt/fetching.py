@@ -13,8 +13,8 @@ from bridge.conversions.model import Conversion, Fit, Result
 from bridge.conversions.results import Found
 from bridge.converters.base import Artifact, ConversionRequest
 from bridge.converters.fitting import Fitter, Raw
-from bridge.converters.musicgpt_download import FAMILY_OF_SUFFIX, Downloaded, LinkExpired, download
-from bridge.converters.musicgpt_requests import ALWAYS, sends_source
+from bridge.converters.musicgpt.download import FAMILY_OF_SUFFIX, Downloaded, LinkExpired, download
+from bridge.converters.musicgpt.outgoing import ALWAYS, sends_source
 from bridge.errors import ChargedFailure, TryLater
 
 ORIGINALS = "original"

@@ -1,6 +1,6 @@
 """The MusicGPT API as a converter: a remote one, and every conversion costs.
 
-A request is sent once. Whatever goes wrong says whether it may have arrived (`musicgpt_verdicts`), and
+A request is sent once. Whatever goes wrong says whether it may have arrived (`verdicts`), and
 nothing is ever sent again from here. A ticket that was paid for is not given up: as long as the API does not
 say that it is over or unknown, every trouble while asking means "try later".
 """
@@ -22,19 +22,20 @@ from bridge.config import MusicGPTSettings
 from bridge.conversions import pricing, results
 from bridge.conversions.catalogue import CATALOGUE, conversion
 from bridge.conversions.model import MUSICGPT, Conversion
-from bridge.converters import musicgpt_upload as uploads
+from bridge.conversions.plans import ALLOWANCES
 from bridge.converters.base import Artifact, Capability, ConversionRequest, Lane, Progress, Quote, Ticket
 from bridge.converters.fitting import Fitter
-from bridge.converters.musicgpt_body import OnSent
-from bridge.converters.musicgpt_download import READ_S, LinkExpired
-from bridge.converters.musicgpt_fetching import Fetching
-from bridge.converters.musicgpt_http import ANSWER_S, CONNECT_S, Wire
-from bridge.converters.musicgpt_looking import Looker
-from bridge.converters.musicgpt_pace import CALLS_A_MINUTE, PARALLEL, Pace
-from bridge.converters.musicgpt_requests import Outgoing, body_of, check_length, outgoing, sends_source
-from bridge.converters.musicgpt_spool import Spool
-from bridge.converters.musicgpt_tickets import Task, adopted, task_of
-from bridge.converters.musicgpt_verdicts import RESOLVE, Answer, refusal
+from bridge.converters.musicgpt import upload as uploads
+from bridge.converters.musicgpt.body import OnSent
+from bridge.converters.musicgpt.download import READ_S, LinkExpired
+from bridge.converters.musicgpt.fetching import Fetching
+from bridge.converters.musicgpt.looking import Looker
+from bridge.converters.musicgpt.outgoing import Outgoing, body_of, check_length, outgoing, sends_source
+from bridge.converters.musicgpt.pace import Pace
+from bridge.converters.musicgpt.spool import Spool
+from bridge.converters.musicgpt.tickets import Task, adopted, task_of
+from bridge.converters.musicgpt.verdicts import RESOLVE, Answer, refusal
+from bridge.converters.musicgpt.wire import ANSWER_S, CONNECT_S, Wire
 from bridge.errors import NoKey, OutcomeUnknown, TicketLost, TryLater
 
 ROWS: Mapping[str, Conversion] = {name: row for name, row in CATALOGUE.items() if MUSICGPT in row.quality}
@@ -80,7 +81,7 @@ class MusicGPTConverter:
         self._fitter = fitter
         self._download_timeouts = (connect_s, read_s)
         self._wire = Wire(settings.base_url, key, clock, chance, (connect_s, answer_s))
-        self._looker = Looker(self._wire, Pace(CALLS_A_MINUTE[settings.plan]), clock, chance, self._changed)
+        self._looker = Looker(self._wire, Pace(ALLOWANCES[settings.plan].polls), clock, chance, self._changed)
         self._on_change: list[Callable[[Ticket], None]] = []
         self._scratch = spool / "sending"
         shutil.rmtree(self._scratch, ignore_errors=True)
@@ -92,7 +93,7 @@ class MusicGPTConverter:
     # Converter
 
     def lanes(self) -> tuple[Lane, ...]:
-        places = PARALLEL[self._settings.plan]
+        places = ALLOWANCES[self._settings.plan].places
         categories = {row.category for row in ROWS.values()}
         return tuple(
             Lane(places, frozenset(name for name, row in ROWS.items() if row.category == category))

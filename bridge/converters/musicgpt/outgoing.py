@@ -11,7 +11,7 @@ from typing import Any
 
 from bridge.conversions.model import MUSICGPT, Conversion, Input
 from bridge.converters.base import ConversionRequest
-from bridge.converters.musicgpt_body import Body, FilePart, as_text, form_body, json_body, multipart_body
+from bridge.converters.musicgpt.body import Body, FilePart, as_text, form_body, json_body, multipart_body
 from bridge.errors import Rejected
 
 SOURCE_FIELDS: Mapping[Input, tuple[str, str]] = MappingProxyType(

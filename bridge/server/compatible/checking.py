@@ -9,8 +9,8 @@ from typing import Any
 
 from bridge.conversions.endpoints import Endpoint
 from bridge.conversions.model import MUSICGPT, Conversion, Input, Parameter
-from bridge.server.aliases import as_number
-from bridge.server.refusals import Refusal
+from bridge.server.compatible.aliases import as_number
+from bridge.server.compatible.refusals import Refusal
 
 SOURCES: Mapping[Input, tuple[str, ...]] = MappingProxyType(
     {"audio": ("audio_file", "audio_url"), "image": ("image_file", "image_url"), "text": ()}

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.clock import Clock
-from bridge.server.answering import Upload
-from bridge.server.refusals import Refusal
+from bridge.server.compatible.answering import Upload
+from bridge.server.compatible.refusals import Refusal
 
 FORM_LIFE_S = 900.0
 HANDLE_LIFE_S = 86_400.0

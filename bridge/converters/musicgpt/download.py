@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from bridge.converters.musicgpt_http import CHECK_NETWORK, CONNECT_S, cause, explained, host_of, new_session
+from bridge.converters.musicgpt.wire import CHECK_NETWORK, CONNECT_S, cause, explained, host_of, new_session
 from bridge.errors import BridgeError, ConverterError, TryLater
 
 READ_S = 60.0

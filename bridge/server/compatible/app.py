@@ -32,20 +32,20 @@ from bridge.conversions.catalogue import CATALOGUE
 from bridge.conversions.endpoints import ENDPOINTS
 from bridge.conversions.model import Conversion, Plan
 from bridge.errors import WrongUse
-from bridge.server import answers, bodies, checking, openapi, voices
-from bridge.server.aliases import OTHER_VERSIONS, PREFIXES, own_type
-from bridge.server.answering import Answerer
-from bridge.server.callbacks import Callbacks
-from bridge.server.faulting import STRUCK, Faulty
-from bridge.server.faults import Fault, Faults
-from bridge.server.ledger import Ledger
-from bridge.server.links import LINK_LIFE_S, Links
-from bridge.server.plans import Accounts
-from bridge.server.refusals import Refusal
+from bridge.server.compatible import answers, bodies, checking, openapi, voices
+from bridge.server.compatible.aliases import OTHER_VERSIONS, PREFIXES, own_type
+from bridge.server.compatible.answering import Answerer
+from bridge.server.compatible.callbacks import Callbacks
+from bridge.server.compatible.faulting import STRUCK, Faulty
+from bridge.server.compatible.faults import Fault, Faults
+from bridge.server.compatible.ledger import Ledger
+from bridge.server.compatible.links import LINK_LIFE_S, Links
+from bridge.server.compatible.plans import Accounts
+from bridge.server.compatible.refusals import Refusal
+from bridge.server.compatible.storage import Storage
+from bridge.server.compatible.submitting import Shop, base_of, submit
+from bridge.server.compatible.tickets import Task, Tasks
 from bridge.server.serving import ServerThread
-from bridge.server.storage import Storage
-from bridge.server.submitting import Shop, base_of, submit
-from bridge.server.tickets import Task, Tasks
 
 PACE_S = 0.3
 MEDIA_TYPES: Mapping[str, str] = MappingProxyType(

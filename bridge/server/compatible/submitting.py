@@ -15,19 +15,19 @@ from bridge.conversions.model import Conversion
 from bridge.conversions.pricing import quote
 from bridge.errors import BridgeError
 from bridge.keys import masked
-from bridge.server import answers, bodies, checking
-from bridge.server.answering import Answerer, Asked, Upload
-from bridge.server.bodies import Body
-from bridge.server.callbacks import Callbacks
-from bridge.server.faulting import STRUCK
-from bridge.server.faults import Faults, Struck
-from bridge.server.fetching import fetch
-from bridge.server.ledger import Ledger, Submission
-from bridge.server.links import Links
-from bridge.server.plans import Account, Accounts
-from bridge.server.refusals import Refusal
-from bridge.server.storage import Storage
-from bridge.server.tickets import Task, Tasks, fresh_id
+from bridge.server.compatible import answers, bodies, checking
+from bridge.server.compatible.answering import Answerer, Asked, Upload
+from bridge.server.compatible.bodies import Body
+from bridge.server.compatible.callbacks import Callbacks
+from bridge.server.compatible.faulting import STRUCK
+from bridge.server.compatible.faults import Faults, Struck
+from bridge.server.compatible.fetching import fetch
+from bridge.server.compatible.ledger import Ledger, Submission
+from bridge.server.compatible.links import Links
+from bridge.server.compatible.plans import Account, Accounts
+from bridge.server.compatible.refusals import Refusal
+from bridge.server.compatible.storage import Storage
+from bridge.server.compatible.tickets import Task, Tasks, fresh_id
 
 REFERENCE = "reference_audio"
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from bridge.conversions.model import Conversion
 from bridge.conversions.results import PLACES, Place
-from bridge.server.answering import Made
-from bridge.server.tickets import Status, Task
+from bridge.server.compatible.answering import Made
+from bridge.server.compatible.tickets import Status, Task
 
 LinkTo = Callable[[Path], str]
 Body = dict[str, Any]

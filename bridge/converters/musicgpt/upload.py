@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from bridge.converters.musicgpt_body import FilePart, OnSent, as_text, ascii_name, json_body, multipart_body
-from bridge.converters.musicgpt_http import Wire
-from bridge.converters.musicgpt_verdicts import Answer, refusal
+from bridge.converters.musicgpt.body import FilePart, OnSent, as_text, ascii_name, json_body, multipart_body
+from bridge.converters.musicgpt.verdicts import Answer, refusal
+from bridge.converters.musicgpt.wire import Wire
 from bridge.errors import AudioError, NotSent, Rejected
 
 UPLOAD_BYTES = (1024, 80_000_000)

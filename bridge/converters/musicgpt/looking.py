@@ -16,10 +16,10 @@ from typing import Any
 from bridge.clock import Clock
 from bridge.conversions import results
 from bridge.converters.base import Progress, Ticket
-from bridge.converters.musicgpt_http import Wire
-from bridge.converters.musicgpt_pace import Pace, backoff_s, first_look_s, interval_s, retry_after_s
-from bridge.converters.musicgpt_tickets import Task, Watched
-from bridge.converters.musicgpt_verdicts import Answer, meaning, refusal
+from bridge.converters.musicgpt.pace import Pace, backoff_s, first_look_s, interval_s, retry_after_s
+from bridge.converters.musicgpt.tickets import Task, Watched
+from bridge.converters.musicgpt.verdicts import Answer, meaning, refusal
+from bridge.converters.musicgpt.wire import Wire
 from bridge.errors import BridgeError, ChargedFailure, NoKey, TicketLost, TryLater
 
 BY_ID = "/v1/byId"

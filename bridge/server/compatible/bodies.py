@@ -17,11 +17,11 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from bridge.server.aliases import own_fields
-from bridge.server.answering import Upload
-from bridge.server.checking import FILES, INVALID
+from bridge.server.compatible.aliases import own_fields
+from bridge.server.compatible.answering import Upload
+from bridge.server.compatible.checking import FILES, INVALID
+from bridge.server.compatible.refusals import Refusal
 from bridge.server.gate import Message
-from bridge.server.refusals import Refusal
 
 MOST_UPLOADED_BYTES = 1 << 30
 MOST_TEXT_BYTES = 1 << 20

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from bridge.server.answering import Upload
-from bridge.server.bodies import MOST_UPLOADED_BYTES, keep
-from bridge.server.callbacks import is_of_this_machine
-from bridge.server.links import Links
-from bridge.server.refusals import Refusal
+from bridge.server.compatible.answering import Upload
+from bridge.server.compatible.bodies import MOST_UPLOADED_BYTES, keep
+from bridge.server.compatible.callbacks import is_of_this_machine
+from bridge.server.compatible.links import Links
+from bridge.server.compatible.refusals import Refusal
 
 TIMEOUT_S = 10.0
 NOT_FOUND = "The file could not be downloaded from the provided URL"

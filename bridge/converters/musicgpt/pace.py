@@ -8,17 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from types import MappingProxyType
-
-from bridge.conversions.model import Plan
-
-CALLS_A_MINUTE: Mapping[Plan, int] = MappingProxyType({"free": 20, "payg": 20, "plus": 200, "pro": 500})
-"""Of `byId`. Nobody has documented pay-as-you-go: it is taken as free (inferred)."""
-
-PARALLEL: Mapping[Plan, int] = MappingProxyType({"free": 1, "payg": 1, "plus": 3, "pro": 10})
-"""Conversions of one category at once. Pay-as-you-go as above (inferred)."""
 
 USED_SHARE = 0.95
 """So much of the plan's calls we use: the other side counts by its own clock."""
@@ -67,7 +57,7 @@ class Pace:
 FIRST_LOOK_S = (0.25, 60.0)
 """The earliest and the latest first look at a ticket, whatever its eta says."""
 
-FIRST_INTERVAL_S, LONGEST_INTERVAL_S, GROWTH = 1.0, 15.0, 1.5
+FIRST_INTERVAL_S, LONGEST_INTERVAL_S, GROWTH = 0.5, 15.0, 1.4
 JITTER = 0.2
 
 
