@@ -68,22 +68,19 @@ def masked(secret: str) -> str:
 
 
 _MASKS: dict[str, str] = {}
-"""Every form in which a secret of this process may turn up, and what is shown instead; longest first."""
+"""Every form in which a secret of this process may turn up, and what is shown instead."""
 
 
 def hide(secret: str) -> None:
     """From now on `hidden` masks this secret, also where it is quoted or encoded."""
     if len(secret) < SECRET or secret in _MASKS:
         return
-    forms = {**_MASKS, **dict.fromkeys(_forms(secret), masked(secret))}
-    ordered = sorted(forms.items(), key=lambda one: -len(one[0]))
-    _MASKS.clear()
-    _MASKS.update(ordered)
+    _MASKS.update(dict.fromkeys(_forms(secret), masked(secret)))
 
 
 def hidden(text: str) -> str:
     """`text` with every known secret masked."""
-    for form, mask in tuple(_MASKS.items()):
+    for form, mask in sorted(_MASKS.items(), key=lambda one: -len(one[0])):
         if form in text:
             text = text.replace(form, mask)
     return text

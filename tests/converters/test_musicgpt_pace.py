@@ -61,7 +61,7 @@ def test_no_minute_has_more_calls_than_the_plan(limit: int, steps: list[tuple[fl
         assert sum(begin <= call < begin + 60 for call in calls) <= limit
 
 
-@pytest.mark.parametrize(("eta_s", "wait_s"), [(37, 37), (0, 0.25), (300, 60), (-1, 1.0), (None, 1.0)])
+@pytest.mark.parametrize(("eta_s", "wait_s"), [(37, 37), (0, 0.25), (300, 60), (-1, 0.5), (None, 0.5)])
 def test_the_first_look_follows_the_eta(eta_s: float | None, wait_s: float) -> None:
     assert first_look_s(eta_s) == wait_s
 

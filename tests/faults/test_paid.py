@@ -69,7 +69,7 @@ def bridge(tmp_path: Path, models_folder: Path) -> Iterator[BridgeProcess]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("point", "number"), CRASHES)
 def test_a_crash_around_a_post(rehearsal: Rehearsal, bridge: BridgeProcess, point: str, number: int) -> None:
-    write_tone(bridge.watched / "loop.wav", hertz=220.0 + number)
+    write_tone(bridge.watched / "loop.wav", hertz=220.0 + number, seconds=20.0)  # more than one block
     bridge.start(BRIDGE_CRASH_AT=point, **rehearsal.environment())
     assert bridge.wait_for_end() == 137, f"the point {point} was never reached"
     bridge.start(**rehearsal.environment())

@@ -28,7 +28,7 @@ from bridge.converters.musicgpt.body import Body
 from bridge.converters.musicgpt.pace import backoff_s, retry_after_s
 from bridge.converters.musicgpt.verdicts import LOG_IN, LOG_INTO_NETWORK, RESOLVE, VERDICTS, Answer
 from bridge.errors import BridgeError, NoKey, NotSent, OutcomeUnknown, TryLater
-from bridge.keys import hidden
+from bridge.keys import hidden, hide
 
 CONNECT_S, ANSWER_S = 15.0, 120.0
 """For the connection and each piece that is sent; for the answer, which may wait until the file is stored."""
@@ -124,6 +124,7 @@ class Wire:
             raise NoKey("there is no MusicGPT key.", remedy="Run `bridge login`, or set MUSICGPT_API_KEY.")
         if not (key.isascii() and key.isprintable()) or " " in key:
             raise NoKey("the MusicGPT key has signs in it that no key has.", remedy=LOG_IN)
+        hide(key)
         return key
 
     def send(self, path: str, body: Body | None, *, charges: bool = True) -> Answer:
