@@ -245,6 +245,8 @@ class _Transfer:
 class _Broken(ConverterError):
     """This try has ended too early; the next one goes on."""
 
+    code = "download-broken"
+
 
 _OK, _PARTIAL, _UNSATISFIABLE = 200, 206, 416
 _EXPIRED = (403, 404, 410)
