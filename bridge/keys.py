@@ -80,7 +80,8 @@ def hide(secret: str) -> None:
 
 def hidden(text: str) -> str:
     """`text` with every known secret masked."""
-    for form, mask in sorted(tuple(_MASKS.items()), key=lambda one: -len(one[0])):
+    known = list(_MASKS.items())  # at once: another thread may be hiding a further one
+    for form, mask in sorted(known, key=lambda one: -len(one[0])):
         if form in text:
             text = text.replace(form, mask)
     return text

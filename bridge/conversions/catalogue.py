@@ -12,7 +12,6 @@ from types import MappingProxyType
 
 from bridge.conversions import enhancement, generation, utilities
 from bridge.conversions.model import Conversion, Parameter, Price, Quality, Result
-from bridge.conversions.pieces import JOIN
 from bridge.errors import PresetError
 
 __all__ = ["CATALOGUE", "Conversion", "Parameter", "Price", "Quality", "Result", "conversion"]
@@ -43,8 +42,3 @@ def conversion(name: str) -> Conversion:
         hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(sorted(CATALOGUE))}."
         raise PresetError(f"there is no conversion '{name}'.", remedy=hint)
     return row
-
-
-def recorded(name: str) -> Conversion:
-    """As `conversion`, for what the journal has: also the bridge's own steps, which no preset names."""
-    return JOIN if name == JOIN.name else conversion(name)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from bridge.conversions.model import Conversion, Parameter, Prices, Result, frozen
-from bridge.conversions.parts import AUDIO_URL, PITCH, SPLIT_LONG, TRIM_SILENCE, VOICE_ID, per_minute, switch
+from bridge.conversions.parts import AUDIO_URL, PITCH, TRIM_SILENCE, VOICE_ID, per_minute, switch
 
 _DENOISE = per_minute((0.0223, 0.0037), (0.0298, 0.0045), (0.0596, 0.009))
 _DEECHO = per_minute((0.0171, 0.003), (0.0228, 0.0037), (0.0456, 0.0074))
@@ -88,7 +88,6 @@ EXTRACTION = Conversion(
         ),
         switch("eco_mode", "Take the stems apart beside one another, which is faster."),
         TRIM_SILENCE,
-        SPLIT_LONG,
     ),
     results=tuple(
         Result(stem, "wav", about, when="stems", item=stem, fit="source")
@@ -111,7 +110,7 @@ def _cleaning(
         conversion_type=conversion_type,
         category="audio_enhancements",
         max_input_s=frozen(musicgpt=480.0),
-        parameters=(AUDIO_URL, TRIM_SILENCE, SPLIT_LONG),
+        parameters=(AUDIO_URL, TRIM_SILENCE),
         results=(
             Result("clean", "wav", f"The recording without {noun}.", fit="source"),
             Result("removed", "wav", f"{noun.capitalize()} alone.", fit="source"),
@@ -146,7 +145,6 @@ VOICE_CHANGER = Conversion(
         ),
         PITCH,
         TRIM_SILENCE,
-        SPLIT_LONG,
     ),
     results=(Result("voice", "wav", "The performance with the other voice.", fit="source"),),
     tiers={"": per_minute((0.016, 0.0022), (0.022, 0.003), (0.044, 0.006))},
@@ -162,7 +160,7 @@ COVER = Conversion(
     conversion_type="COVER",
     category="audio_enhancements",
     max_input_s=frozen(musicgpt=480.0),
-    parameters=(AUDIO_URL, VOICE_ID, PITCH, TRIM_SILENCE, SPLIT_LONG),
+    parameters=(AUDIO_URL, VOICE_ID, PITCH, TRIM_SILENCE),
     results=(Result("cover_version", "wav", "The song with the other voice.", fit="source"),),
     tiers={"": per_minute((0.0235, 0.0037), (0.0315, 0.005), (0.063, 0.01))},
     quality=frozen(musicgpt="good"),

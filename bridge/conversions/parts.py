@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from bridge.conversions.model import MUSICGPT, Parameter, Price, Prices, Result, frozen
-from bridge.conversions.pieces import SPLIT
 
 ONLY_MUSICGPT = frozenset({MUSICGPT})
 
@@ -25,16 +24,6 @@ TRIM_SILENCE = Parameter(
     sent=False,
 )
 """For conversions whose results lie on the source's timeline, and whose parameters name no time in it."""
-
-SPLIT_LONG = Parameter(
-    SPLIT,
-    "bool",
-    default=False,
-    about="Send what is too long for MusicGPT in pieces, each paid for, and put them together again.",
-    only=ONLY_MUSICGPT,
-    sent=False,
-)
-"""For the same conversions, but those that look at the whole at once, such as mastering."""
 
 VOICE_ID = Parameter(
     "voice_id",

@@ -10,7 +10,6 @@ from bridge.conversions.parts import (
     EXTENSIONS,
     ONLY_MUSICGPT,
     OUTPUT_EXTENSION,
-    SPLIT_LONG,
     TRIM_SILENCE,
     per_minute,
     switch,
@@ -113,7 +112,6 @@ AUDIO_TO_MIDI = Conversion(
             only=_LOCAL,
         ),
         TRIM_SILENCE,
-        SPLIT_LONG,
     ),
     results=(
         Result("midi", "mid", "The notes."),

@@ -15,7 +15,6 @@ from typing import Any
 from bridge.clock import Clock
 from bridge.conversions import catalogue
 from bridge.conversions.model import LOCAL
-from bridge.conversions.pieces import PIECE, SPLIT, length_of
 from bridge.converters.base import ConversionRequest, Converter, Progress, Ticket
 from bridge.crash_points import reach
 from bridge.errors import BridgeError, Cancelled, ConverterError, NotSent, TicketLost
@@ -28,7 +27,6 @@ from bridge.jobs.model import (
     Fingerprint,
     JobRequest,
     PlannedConversion,
-    PlannedDelivery,
     Source,
 )
 from bridge.jobs.records import ConversionRecord
@@ -100,8 +98,7 @@ class ConversionSteps:
         for name in ("musicgpt", "local"):
             allowed = not (private and name != LOCAL) and name in row.quality
             draft = name == LOCAL and row.quality.get(name) == "draft"
-            may_split = {**step.parameters, **overrides}.get(SPLIT)
-            too_long = duration_s > row.max_input_s.get(name, math.inf) and not may_split
+            too_long = duration_s > row.max_input_s.get(name, math.inf)
             converter = self._converters.get(name)
             if not allowed or draft or too_long or converter is None:
                 continue
@@ -118,7 +115,7 @@ class ConversionSteps:
     ) -> list[PlannedConversion]:
         """The conversions that begin with the bounce itself."""
         choose = self._chooser(request.overrides, private=request.private, duration_s=duration_s)
-        return plan.from_source(preset, request.overrides, choose, duration_s)
+        return plan.from_source(preset, request.overrides, choose)
 
     def request_for(self, planned: PlannedConversion, source: Source) -> ConversionRequest:
         """The request that `planned` will make for `source`. Raises ModelError where a model is missing."""
@@ -143,7 +140,7 @@ class ConversionSteps:
         except (BridgeError, OSError) as error:
             known = error if isinstance(error, BridgeError) else ConverterError(f"{error}.")
             return self._setbacks.fail(conversion, known)
-        row = catalogue.recorded(conversion.conversion)
+        row = catalogue.conversion(conversion.conversion)
         entries = self._cache.lookup(request.key) if row.deterministic else None
         if entries is not None:
             self._finish(conversion, entries, cached=1, cache_key=request.key)
@@ -222,7 +219,7 @@ class ConversionSteps:
     def _entry_name(self, conversion: ConversionRecord) -> str:
         """A result that would differ next time is kept under its own row's name, never found by its key."""
         assert conversion.cache_key is not None
-        if catalogue.recorded(conversion.conversion).deterministic:
+        if catalogue.conversion(conversion.conversion).deterministic:
             return conversion.cache_key
         return f"{conversion.cache_key}-{conversion.id}"
 
@@ -254,21 +251,10 @@ class ConversionSteps:
             conversion.id,
             conversion.state,
             entries,
-            lambda placed: (
-                self._after_piece(conversion)
-                if PIECE in conversion.parameters
-                else plan.from_artifacts(preset, conversion.step, placed, job.overrides, choose, duration_s)
-            ),
+            lambda placed: plan.from_artifacts(preset, conversion.step, placed, job.overrides, choose),
             **fields,
         )
         reach("finish-after")
-
-    def _after_piece(self, piece: ConversionRecord) -> tuple[list[PlannedConversion], list[PlannedDelivery]]:
-        """Within the transaction in which a piece is done: the last one has all put together."""
-        rows = self._journal.pieces_beside(piece)
-        if any(row.state is not C.DONE for row in rows):
-            return [], []
-        return [plan.join(rows, self._journal.artifacts_of(row.id for row in rows))], []
 
     def _chooser(
         self, overrides: Mapping[str, Any], *, private: bool, duration_s: float
@@ -308,5 +294,5 @@ def _request(
         key,
         fed.fingerprint,
         audio=fed.samples_sha256,
-        duration_s=length_of(wanted.parameters, fed.duration_s),
+        duration_s=fed.duration_s,
     )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from bridge.conversions import catalogue
-from bridge.conversions.pieces import length_of, of_pieces
 from bridge.converters.base import Converter
 from bridge.jobs.clearance import SendingRules, asks_for_consent
 from bridge.jobs.conversion_steps import ConversionSteps
@@ -53,10 +51,7 @@ def quotes(
         parameters = resolve_parameters(step, request.overrides, converter=name)
         times, converter = len(fed_by(preset, step)), converters[name]
         row = catalogue.conversion(step.conversion)
-        longest_s = row.max_input_s.get(name, math.inf)
-        parts = of_pieces(parameters, duration_s, longest_s)
-        times *= len(parts)
-        one = converter.quote(step.conversion, parameters, length_of(parts[0], duration_s))
+        one = converter.quote(step.conversion, parameters, duration_s)
         consent = converter.remote and asks_for_consent(journal, rules, request.source, row, parameters)
         usd = None if one.usd is None else one.usd * times
         basis = one.basis if times == 1 else f"{times} times {one.basis}"

@@ -65,24 +65,6 @@ class Views:
         assert row is not None, f"artifact {artifact_id} is named by another row"
         return ArtifactRecord.from_row(row)
 
-    def pieces_beside(self, piece: ConversionRecord) -> list[ConversionRecord]:
-        """The conversions of all pieces of what `piece` is a piece of, itself too."""
-        rows = self._all(
-            "SELECT * FROM conversions WHERE part_id = ? AND step = ? AND artifact_id IS ?"
-            " AND json_extract(parameters_json, '$.piece') IS NOT NULL ORDER BY id",
-            piece.part_id,
-            piece.step,
-            piece.artifact_id,
-        )
-        return list(map(ConversionRecord.from_row, rows))
-
-    def artifacts_of(self, conversion_ids: Iterable[int]) -> list[ArtifactRecord]:
-        """The artifacts of these conversions."""
-        wanted = tuple(conversion_ids)
-        marks = ", ".join("?" for _ in wanted)
-        rows = self._all(f"SELECT * FROM artifacts WHERE conversion_id IN ({marks}) ORDER BY id", *wanted)
-        return list(map(ArtifactRecord.from_row, rows))
-
     def delivery(self, delivery_id: int) -> DeliveryRecord:
         row = self._one("SELECT * FROM deliveries WHERE id = ?", delivery_id)
         assert row is not None, f"delivery {delivery_id} is named by another row"

@@ -20,7 +20,7 @@ def test_local_parameters_are_the_engines_with_its_defaults() -> None:
     assert local == {**of_listening, **asdict(DecodingOptions())}
     assert set(ROW.resolve({}, converter="local")) == {*local, "sonify_midi", "save_note_events"}
     travelling = {"sonify_midi", "save_note_events", "audio_url"}
-    assert set(ROW.resolve({}, converter="musicgpt")) == {*travelling, "trim_silence", "split"}
+    assert set(ROW.resolve({}, converter="musicgpt")) == {*travelling, "trim_silence"}
 
 
 def test_ranges_are_those_that_the_engine_takes() -> None:

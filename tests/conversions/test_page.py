@@ -76,7 +76,6 @@ def test_defaults_are_told_as_they_are_typed() -> None:
         "preprocessing_options": "–",
         "eco_mode": "false",
         "trim_silence": "false",
-        "split": "false",
     }
 
 

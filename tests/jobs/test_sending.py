@@ -24,9 +24,9 @@ from bridge.jobs.budget import Caps
 from bridge.jobs.clearance import Answer, SendingRules
 from bridge.jobs.model import ConversionState, JobState
 from bridge.jobs.records import ConversionRecord, JobDetail
-from bridge.presets import Preset, Step
+from bridge.presets import Step
 from bridge.testing import FakeConverter, ManualClock
-from support.journals import ANYTHING_GOES, Works, add_job, planned, request_of, source_of
+from support.journals import ANYTHING_GOES, Works, add_job, planned
 from support.polling import eventually
 
 C, J = ConversionState, JobState
@@ -470,58 +470,13 @@ def test_each_lane_has_places_of_its_own(
     assert sorted(one.conversion for one in paid.submitted) == ["audio_to_midi", "denoise", "denoise"]
 
 
-# In pieces
+# Who does it
 
 
-def test_what_is_too_long_is_sent_in_pieces_where_the_preset_allows_that_and_put_together(
-    make_works: MakeWorks, paid: FakeConverter, tmp_path: Path
-) -> None:
-    preset = Preset.model_validate(
-        {
-            "name": "test",
-            "title": "Test",
-            "steps": [
-                {
-                    "name": "notes",
-                    "conversion": "audio_to_midi",
-                    "converter": "musicgpt",
-                    "parameters": {"split": True},
-                }
-            ],
-        }
-    )
-    works = make_works(start=False)
-    request = request_of(tmp_path / "long.wav")
-    source = replace(source_of(tmp_path / "long.wav"), duration_s=900.0)
-    planned_now = works.steps.plan_source(preset, request, 900.0)
-    assert [one.parameters["piece"] for one in planned_now] == [[0.0, 451.0], [449.0, 900.0]]
-    job = works.journal.create_job(request, preset.model_dump(by_alias=True), source, planned_now)
-    works.runner.start()
-
-    def all_made() -> JobDetail | None:
-        found = works.journal.detail(job)
-        return found if found and len(found.artifacts) == 3 else None
-
-    detail = eventually(all_made, what="both pieces and what joins them to be done")
-    *_, joined = detail.conversions
-    assert (joined.conversion, joined.converter, joined.step) == ("join", "local", "notes")
-    files = joined.parameters["files"]
-    assert [one["piece"] for one in files] == [[0.0, 451.0], [449.0, 900.0]]
-    made = {one.conversion_id: str(one.path) for one in detail.artifacts}
-    rows = sorted(detail.conversions[:2], key=lambda one: one.parameters["piece"])
-    assert [one["path"] for one in files] == [made[one.id] for one in rows]
-    assert [one.duration_s for one in paid.submitted] == [451.0, 451.0]
-    assert len(works.journal.spend()) == 2, "each piece has its own bill"
-    [delivery] = detail.deliveries
-    assert delivery.artifact_id == detail.artifacts[-1].id, "only the whole is delivered"
-
-
-def test_without_being_allowed_what_is_too_long_goes_to_who_can_do_it(make_works: MakeWorks) -> None:
+def test_what_is_too_long_or_not_known_to_one_goes_to_who_can_do_it(make_works: MakeWorks) -> None:
     works = make_works(start=False)
     step = Step(name="notes", conversion="audio_to_midi")
     assert works.steps.choose_converter(step, {}, private=False, duration_s=480.0) == "musicgpt"
     assert works.steps.choose_converter(step, {}, private=False, duration_s=481.0) == "local"
-    split = {"split": True}
-    assert works.steps.choose_converter(step, split, private=False, duration_s=481.0) == "musicgpt"
     assert works.steps.choose_converter(step, {}, private=True) == "local"
     assert works.steps.choose_converter(step, {"material": "bass"}, private=False) == "local"
