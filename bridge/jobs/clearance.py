@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -51,7 +52,7 @@ def clear(
         return None
     job, part = journal.job(conversion.job_id), journal.part(conversion.part_id)
     assert job is not None
-    _check_private(rules, job, part)
+    _check_private(rules, job, (part.path, *_named_files(request.parameters)))
     quote = converter.quote(conversion.conversion, request.parameters, request.duration_s)
     if rules.may_upload(part.path) == "never" and _is_sent(row, request.parameters):
         raise NotAllowed(
@@ -66,11 +67,23 @@ def clear(
     return Bill(quote.usd, rules.caps, nonce=uuid.uuid4().hex)
 
 
-def _check_private(rules: SendingRules, job: JobRecord, part: PartRecord) -> None:
-    if job.private or rules.is_private(part.path):
+FILES = ("reference_audio_file", "upload_id")
+"""Parameters that may name a further file to send."""
+
+
+def _named_files(parameters: Mapping[str, Any]) -> list[Path]:
+    # os.path: where a name is no user's, it stays as it is, and the client says that there is no such file.
+    given = [str(parameters[name]) for name in FILES if parameters.get(name)]
+    return [Path(os.path.expanduser(one)) for one in given]  # noqa: PTH111
+
+
+def _check_private(rules: SendingRules, job: JobRecord, files: Iterable[Path]) -> None:
+    for file in files:
+        if not job.private and not rules.is_private(file):
+            continue
         raise NotAllowed(
             "this audio is private, so it does not leave this machine.",
-            file=part.path,
+            file=file,
             remedy="`bridge conversions` says what the local engine can do; or take private = true out.",
         )
 

@@ -6,6 +6,7 @@ converter says that doing it twice costs nothing. The musician answers it (`reso
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -35,6 +36,8 @@ from bridge.jobs.model import ConversionState
 from bridge.jobs.records import ConversionRecord
 from bridge.jobs.setbacks import Setbacks
 from bridge.jobs.store import Journal
+
+log = logging.getLogger(__name__)
 
 C = ConversionState
 
@@ -133,6 +136,10 @@ class Sending:
             # The job was cancelled when nobody knew its ticket.
             self._journal.keep_ticket(conversion.id, ticket)
             converter.cancel(ticket)
+            raise
+        except Exception:
+            # A disk that is full right now: the log may be the only place left for what was paid for.
+            log.exception("job %d: the ticket %s could not be written down", conversion.job_id, ticket)
             raise
         reach("submit-after-ticket")
         return True

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,6 +130,42 @@ def test_private_audio_never_leaves_whatever_the_preset_says(
     assert error is not None
     assert (error["code"], paid.submitted) == ("not-allowed", [])
     assert "does not leave this machine" in error["message"]
+
+
+def test_a_private_file_does_not_leave_as_a_reference_either(
+    make_works: MakeWorks, paid: FakeConverter, tmp_path: Path
+) -> None:
+    works = make_works(replace(ANYTHING_GOES, is_private=lambda file: file.parent.name == "private"))
+    reference = tmp_path / "private" / "loud.wav"
+    master = replace(planned("musicgpt", reference_audio_file=str(reference)), conversion="audio_mastering")
+    job = add_job(works.journal, tmp_path / "a.wav", conversions=(master,))
+    error = _job_in(works, job, J.FAILED).conversions[0].error
+    assert error is not None
+    assert (error["code"], error["file"], paid.submitted) == ("not-allowed", str(reference), [])
+
+
+def test_a_ticket_that_cannot_be_written_down_is_at_least_in_the_log(
+    make_works: MakeWorks,
+    paid: FakeConverter,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    works = make_works(start=False)
+    job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
+    move = works.journal.move_conversion
+
+    def full_disk(row_id: int, before: ConversionState, after: ConversionState, **fields: Any) -> None:
+        if after is C.RUNNING:
+            raise sqlite3.OperationalError("database or disk is full")
+        move(row_id, before, after, **fields)
+
+    monkeypatch.setattr(works.journal, "move_conversion", full_disk)
+    monkeypatch.setattr(logging.getLogger("bridge"), "propagate", True)
+    with pytest.raises(sqlite3.OperationalError):
+        works.steps.advance(works.journal.queued_conversions(1e12, "musicgpt", 1)[0])
+    assert "musicgpt-1" in caplog.text
+    assert _row(works, job, C.UNKNOWN)
 
 
 def test_a_folder_that_is_never_sent_is_not_asked_for(
