@@ -79,7 +79,7 @@ def one_line(detail: Detail) -> str:
     if detail["state"] == "done":
         there = results(detail)
         names = ", ".join(Path(one["final_path"]).name for one in there) or "no results"
-        facts = [one["note"] for one in there if one["note"]]
+        facts = list(dict.fromkeys(one["note"] for one in there if one["note"]))
         seconds = took_s(detail)
         if seconds is not None and detail["trigger"] == "folder":
             facts.append(f"{seconds:.1f} s")

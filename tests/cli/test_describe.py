@@ -42,6 +42,13 @@ def test_a_job_that_is_done_is_one_line() -> None:
     assert describe.one_line(job()) == line
 
 
+def test_what_holds_for_several_results_is_told_once() -> None:
+    first = {**job()["deliveries"][0], "final_path": "/out/loop_bass.wav", "note": "from a 44.1 kHz MP3"}
+    second = {**first, "id": 3, "final_path": "/out/loop_drums.wav"}
+    line = describe.one_line(job(trigger="cli", deliveries=[first, second]))
+    assert line == "loop.wav → loop_bass.wav, loop_drums.wav  from a 44.1 kHz MP3"
+
+
 def test_how_long_it_took_is_told_for_bounces_only() -> None:
     assert describe.one_line(job(trigger="cli")).endswith("from the file name")
 
