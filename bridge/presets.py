@@ -104,6 +104,8 @@ INPUT_OF: Mapping[str, Input] = {
 }
 """What a file is that is no audio, by its name."""
 OTHER_SUFFIXES = frozenset(INPUT_OF)
+NO_AUDIO = frozenset({"mid", "csv", "json", "txt", "png"})
+"""Suffixes of results that no conversion of audio can begin with."""
 
 PATTERN_FIELDS = ("bounce", "role", "step", "from", "preset", "ext")
 """`from` is the role of the artifact that a step was fed with, or "source"."""
@@ -203,6 +205,7 @@ def _faults(preset: Preset, stem: str) -> Iterator[str]:
             continue
         roles[step.name] = row.roles()
         yield from _parameter_faults(step, row)
+        yield from _feeding_faults(preset, step, row)
     for deliver in preset.deliver:
         if deliver.from_ != "*":
             yield from _reference_faults("deliver", deliver.from_, roles, allow_source=False)
@@ -220,6 +223,19 @@ def _reference_faults(where: str, reference: str, roles: Roles, *, allow_source:
     elif role and (returned := roles[step]) is not None and role not in returned:
         has = ", ".join(sorted(returned))
         yield f"{where}: from = '{reference}': '{step}' has no '{role}'. It has: {has}."
+
+
+def _feeding_faults(preset: Preset, step: Step, row: catalogue.Conversion) -> Iterator[str]:
+    """A step that would be fed with what it cannot read: notes or words where it takes audio."""
+    if row.input != "audio" or step.from_ == SOURCE:
+        return
+    fed = [result for _, result, _ in _results(preset, step.from_)]
+    wrong = [result.role for result in fed if result.suffix in NO_AUDIO]
+    if wrong:
+        fit = [f"'{step.from_}.{one.role}'" for one in fed if one.suffix not in NO_AUDIO]
+        hint = f" Choose from {', '.join(fit)}." if fit else ""
+        what = f"{row.name} takes audio, not {', '.join(wrong)}.{hint}"
+        yield f"step '{step.name}': from = '{step.from_}': {what}"
 
 
 def _parameter_faults(step: Step, row: catalogue.Conversion) -> Iterator[str]:
@@ -343,7 +359,11 @@ def check_input(preset: Preset, source: Path) -> None:
         raise PresetError(
             f"'{preset.name}' begins with {words[wanted]}, and this is {words[is_what]}.",
             file=source,
-            remedy="`bridge conversions` says what each begins with.",
+            remedy=(
+                f"It takes no file: bridge convert --preset {preset.name} --name NAME --set KEY=VALUE"
+                if wanted == "text" and not preset.name.startswith(BARE)
+                else "`bridge conversions` says what each begins with."
+            ),
         )
 
 

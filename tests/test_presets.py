@@ -107,6 +107,35 @@ pattern = "../{role}.{ext}"
     ]
 
 
+@pytest.mark.parametrize(
+    ("feeding", "words"),
+    [
+        ("a.midi", "denoise takes audio, not midi."),
+        ("a", "denoise takes audio, not midi, note_events. Choose from 'a.sonified'."),
+        ("a.sonified", ""),
+    ],
+)
+def test_a_step_is_fed_with_what_it_can_read(tmp_path: Path, feeding: str, words: str) -> None:
+    text = f"""
+name = "mine"
+title = "Mine"
+[[steps]]
+name = "a"
+conversion = "audio_to_midi"
+[[steps]]
+name = "b"
+conversion = "denoise"
+from = "{feeding}"
+[[deliver]]
+from = "b"
+pattern = "{{bounce}}_{{from}}_{{role}}.{{ext}}"
+"""
+    if words:
+        assert _faults(tmp_path, text) == [f"step 'b': from = '{feeding}': {words}"]
+    else:
+        assert _load(tmp_path, text).steps[1].from_ == feeding
+
+
 def test_a_preset_without_steps_and_one_of_wrong_values(tmp_path: Path) -> None:
     assert _faults(tmp_path, "name = 'mine'\ntitle = 'x'\nsteps = []") == [
         "line 3: steps needs at least 1 (found: []). Add one."

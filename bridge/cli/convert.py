@@ -62,7 +62,9 @@ def convert(files: Sequence[Path], order: Order) -> int:
     with _terminated_as_interrupted(), connect(home()) as connection:
         if found:
             return _convert_files(connection, found, wanted, as_json=order.as_json)
-        return _follow(connection, "convert_text", {**wanted, "trigger": "cli"}, as_json=order.as_json)
+        # Words are no audio of a folder, so there is nothing to say yes to.
+        words = {name: value for name, value in wanted.items() if name != "allow_upload"}
+        return _follow(connection, "convert_text", {**words, "trigger": "cli"}, as_json=order.as_json)
 
 
 def _convert_files(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +79,31 @@ def one_line(detail: Detail) -> str:
     if detail["state"] == "done":
         there = results(detail)
         names = ", ".join(Path(one["final_path"]).name for one in there) or "no results"
-        facts = list(dict.fromkeys(one["note"] for one in there if one["note"]))
+        facts = notes_in_short(there)
         seconds = took_s(detail)
         if seconds is not None and detail["trigger"] == "folder":
             facts.append(f"{seconds:.1f} s")
         return f"{name} → {names}" + (f"  {', '.join(facts)}" if facts else "")
-    why = "; ".join(map(why_and_remedy, errors_of(detail)))
+    why = "; ".join(why_and_remedy(error, detail["id"]) for error in errors_of(detail))
     return f"{name}: {WORDS.get(detail['state'], detail['state'])}" + (f": {why}" if why else "")
+
+
+def results_in_short(detail: Detail) -> str:
+    """`song_bass.wav, song_drums.wav and 3 more`, and what holds for them."""
+    there = results(detail)
+    names = [Path(one["final_path"]).name for one in there]
+    more = len(names) - FEW
+    told = ", ".join(names[:FEW]) + (f" and {more} more" if more > 0 else "")
+    return "  ".join([told, *filter(None, [", ".join(notes_in_short(there))])])
+
+
+def notes_in_short(there: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The notes of results, each once; none where they are too many to tell whose each one is."""
+    notes = list(dict.fromkeys(one["note"] for one in there if one["note"]))
+    return notes if len(notes) <= FEW else []
+
+
+FEW = 2
 
 
 def one_part_each(detail: Detail) -> Iterator[tuple[tuple[Any, ...], str]]:
@@ -99,9 +117,9 @@ def one_part_each(detail: Detail) -> Iterator[tuple[tuple[Any, ...], str]]:
         yield (part["id"], *((one["id"], one["ended_at"]) for one in own)), line
 
 
-def why_and_remedy(error: BridgeError) -> str:
+def why_and_remedy(error: BridgeError, job_id: int) -> str:
     """What happened and what to do, without the file: for a line that has named it."""
-    return str(BridgeError(error.message, remedy=error.remedy))
+    return str(BridgeError(error.message, remedy=error.remedy)).replace("retry JOB`", f"retry {job_id}`")
 
 
 WORDS = {

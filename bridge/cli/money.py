@@ -17,7 +17,7 @@ from typing import Any
 from bridge.cli import output
 from bridge.cli.connection import daemon_at
 from bridge.cli.reading import journal_views
-from bridge.config import MusicGPTSettings, load
+from bridge.config import MusicGPTSettings, is_private, load, may_upload
 from bridge.errors import WrongUse
 from bridge.home import home
 from bridge.jobs.budget import day_began, usd_words
@@ -70,6 +70,7 @@ def allow(folder: Path, *, as_json: bool) -> int:
     whole = Path(os.path.abspath(folder.expanduser()))  # noqa: PTH100  resolve would follow links
     if not whole.is_dir():
         raise WrongUse("there is no such folder.", file=whole, remedy="Name the folder of your bounces.")
+    _check_settings(whole)
     daemon = daemon_at(home())
     if daemon is not None:
         released = int(daemon.act("allow_upload", {"folder": str(whole)})["released"])
@@ -84,6 +85,22 @@ def allow(folder: Path, *, as_json: bool) -> int:
         when = "now" if daemon else "with the next start: bridge run"
         output.say(f"{goes} on {when}.")
     return 0
+
+
+def _check_settings(folder: Path) -> None:
+    """Raises WrongUse where config.toml says no, which holds whatever is said here."""
+    settings = load(home())
+    if is_private(settings, folder):
+        said = "private = true"
+    elif may_upload(settings, folder) == "never":
+        said = 'upload = "never", or consent = "never",'
+    else:
+        return
+    raise WrongUse(
+        f"{said} stands in config.toml, so nothing of this folder is sent.",
+        file=folder,
+        remedy="Take that out of config.toml first.",
+    )
 
 
 def _allow_in_journal(folder: Path) -> int:
@@ -143,14 +160,19 @@ def _rows(records: Sequence[SpendRecord]) -> Iterator[tuple[str, ...]]:
     for one in records:
         groups[_day(one), str(one.project_folder), one.conversion].append(one)
     for (day, project, conversion), group in sorted(groups.items(), key=lambda one: one[0][0], reverse=True):
-        yield day, project, conversion, str(len(group)), usd_words(_counts(group)), _remarks(group)
-    yield "", "", "in all", str(len(records)), usd_words(_counts(records)), ""
+        yield day, project, conversion, _times(group), usd_words(_counts(group)), _remarks(group)
+    yield "", "", "in all", _times(records), usd_words(_counts(records)), ""
+
+
+def _times(records: Sequence[SpendRecord]) -> str:
+    """How often it was sent, as far as anybody knows."""
+    return str(sum(one.state != "free" for one in records))
 
 
 REMARKS: tuple[tuple[str, str], ...] = (
     ("open", "{n} under way"),
     ("unknown", "{n} not known"),
-    ("free", "{n} free"),
+    ("free", "{n} more not accepted, free"),
 )
 """What is said of entries in these states; of those that are charged nothing is."""
 

@@ -90,6 +90,8 @@ def _status_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"Jobs: {', '.join(counts) or 'none yet'}"
     for job in facts["open"]:
         yield f"  {job['id']}  {job['bounce']}  {describe.WORDS[job['state']]}"
+    if not facts["running"] and {"queued", "running", "waiting"} & set(facts["jobs"]):
+        yield "What is in the queue, at work or waiting goes on when the bridge is started."
 
 
 def _engine_lines(engine: Mapping[str, Any]) -> Iterator[str]:
@@ -133,17 +135,15 @@ def _state(text: str) -> JobState:
 
 def _history_row(detail: Any) -> tuple[str, ...]:
     job = detail.to_json()
-    errors = describe.errors_of(job)
-    notes = [one["note"] for one in describe.results(job) if one["note"]]
-    what = (notes[:1] if job["state"] == "done" else list(map(describe.why_and_remedy, errors[:1]))) or [""]
-    words = describe.WORDS[job["state"]]
+    whys = [describe.why_and_remedy(error, job["id"]) for error in describe.errors_of(job)[:1]]
+    what = describe.results_in_short(job) if job["state"] == "done" else "".join(whys)
     return (
         str(job["id"]),
         _when(job["created_at"]),
         describe.bounce_names(job),
         job["preset"],
-        words,
-        what[0],
+        describe.WORDS[job["state"]],
+        what,
     )
 
 
@@ -178,16 +178,16 @@ def _show_lines(job: Data) -> Iterator[str]:
             channels = "1 channel" if facts["channels"] == 1 else f"{facts['channels']} channels"
             yield f"  {facts['duration_s']:.2f} s, {facts['rate_hz']} Hz, {channels}"
         yield from (f"  Warning: {warning}" for warning in part["warnings"])
-        yield from _error_lines(part)
+        yield from _error_lines(part, job["id"])
     for one in job["conversions"]:
         cached = ", from the cache" if one["cached"] else ""
         yield f"Step {one['step']}: {one['conversion']} by {one['converter']}, {_words(one)}{cached}"
         yield from _money_lines(one)
-        yield from _error_lines(one)
+        yield from _error_lines(one, job["id"])
     for one in job["deliveries"]:
         where = one["final_path"] or Path(job["project_folder"])
         yield f"Delivery {where}: {_words(one)}" + (f", {one['note']}" if one["note"] else "")
-        yield from _error_lines(one)
+        yield from _error_lines(one, job["id"])
 
 
 BEGUN = {
@@ -227,7 +227,7 @@ def _money_lines(row: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {', '.join(told)}"
 
 
-def _error_lines(row: Mapping[str, Any]) -> Iterator[str]:
+def _error_lines(row: Mapping[str, Any], job_id: int) -> Iterator[str]:
     # An error that was waited out or given up says what is not so any more.
     if row["error"] and row.get("state") not in ("done", "cancelled"):
-        yield f"  {describe.why_and_remedy(from_json(row['error']))}"
+        yield f"  {describe.why_and_remedy(from_json(row['error']), job_id)}"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from bridge import logs
 from bridge.cli import output
-from bridge.errors import WrongUse
+from bridge.errors import BridgeError, ModelError, WrongUse
 from bridge.home import home
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ def _greet(server: CompatibleServer, wishes: Wishes) -> None:
             f"Warning: other machines can reach {server.address}, and any key is accepted."
             " Set one with --key, or leave --host out."
         )
+    for missing in _missing_models():
+        output.note(f"Not possible now: audio_to_midi: {missing}")
     facts = _facts(server, wishes)
     if wishes.as_json:
         output.say_json(facts)
@@ -130,6 +132,19 @@ def _greet(server: CompatibleServer, wishes: Wishes) -> None:
         output.say("In another terminal:")
     output.say(f"  BRIDGE_MUSICGPT_BASE_URL={facts['base_url']} MUSICGPT_API_KEY={facts['key']} bridge run")
     output.say(f"What it was sent: {server.address}/rehearsal/ledger. Ctrl-C stops.")
+
+
+def _missing_models() -> Iterator[str]:
+    """What is said of each model that the notes need and that is not here."""
+    from bridge.converters.local import NEEDS_MODELS
+    from bridge.engine.models import ModelStore
+
+    store = ModelStore(home() / "models")
+    for name in NEEDS_MODELS["audio_to_midi"]:
+        try:
+            store.path(name)
+        except ModelError as error:
+            yield str(BridgeError(error.message, remedy=error.remedy))
 
 
 def _facts(server: CompatibleServer, wishes: Wishes) -> Mapping[str, Any]:

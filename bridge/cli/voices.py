@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.cli import output
+from bridge.errors import TryLater
 from bridge.home import home
 
 if TYPE_CHECKING:
@@ -20,8 +21,13 @@ A_PAGE = 20
 
 def voices(query: str | None, *, page: int, as_json: bool) -> int:
     """Asks for a page of voices; costs nothing. Raises NoKey, TryLater, Rejected."""
-    with _converter() as converter:
-        found = converter.voices(query or "", limit=A_PAGE, page=page)
+    try:
+        with _converter() as converter:
+            found = converter.voices(query or "", limit=A_PAGE, page=page)
+    except TryLater as error:
+        # Jobs are tried again by themselves; this is not.
+        remedy = "Is this machine online? Then try it again in a while."
+        raise TryLater(error.message, wait_s=error.wait_s, remedy=remedy) from error
     if as_json:
         output.say_json(asdict(found))
         return 0

@@ -22,8 +22,8 @@ CATALOGUE: Mapping[str, Conversion] = MappingProxyType(
 
 
 def _folded(name: str) -> str:
-    """`MusicAI`, `music_ai` and `music-ai` are one name."""
-    return name.casefold().replace("_", "").replace("-", "")
+    """`MusicAI`, `music_ai`, `music-ai` and `Music AI` are one name."""
+    return name.casefold().translate(dict.fromkeys(map(ord, "_- ")))
 
 
 _BY_FOLDED_NAME = {_folded(name): name for name in CATALOGUE}

@@ -196,7 +196,7 @@ class Conversion:
     def missing(self, values: Mapping[str, Any]) -> list[str]:
         """What must still be given, each in words; empty where nothing is missing."""
         lacking = [
-            f"{row.name} must be given: {row.about}"
+            f"{row.name} must be given: {row.about.removesuffix('.')}"
             for row in self.parameters
             if row.required and row.name in values and _is_empty(values[row.name])
         ]

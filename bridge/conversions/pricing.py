@@ -134,7 +134,7 @@ class _Counts:
         if any(price.per_song for price in prices):
             yield f"for {self.songs} songs" if self.songs > 1 else "for 1 song"
         if any(price.per_100_words for price in prices):
-            yield f"for {self.words_of_text} words"
+            yield "for 1 word" if self.words_of_text == 1 else f"for {self.words_of_text} words"
 
 
 def _added_up(price: Price, how_many: _Counts) -> tuple[float, str]:

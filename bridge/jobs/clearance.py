@@ -112,6 +112,15 @@ def _consent(folder: Path, part: PartRecord, quote: Quote) -> NeedsConsent:
 
 def _check_paid(journal: Views, key: str, job: JobRecord, quote: Quote) -> None:
     earlier = journal.paid_in_vain(key)
+    if earlier is not None and earlier.state == "open":
+        raise PaidAgain(
+            f"job {earlier.job_id} has sent the very same, and its ticket is still good; sending it again"
+            f" costs once more{_for(quote)}.",
+            remedy=(
+                f"`bridge retry {earlier.job_id}` fetches that result without paying again;"
+                f" `bridge retry {job.id} --yes` sends it anew."
+            ),
+        )
     if earlier is not None:
         raise PaidAgain(
             f"the very same was sent before (job {earlier.job_id}) and may have been charged"

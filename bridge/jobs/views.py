@@ -217,10 +217,14 @@ class Views:
         return float(row["usd"] or 0.0) if row else 0.0
 
     def paid_in_vain(self, cache_key: str) -> SpendRecord | None:
-        """The newest attempt at the very same request that may have been charged and came to nothing."""
+        """The newest attempt at the very same request that may have been charged and came to nothing.
+
+        One whose state is "open" still has its ticket, so its result can be fetched for nothing.
+        """
         row = self._one(
             "SELECT s.* FROM spend s JOIN conversions c ON c.id = s.conversion_id"
-            " WHERE s.cache_key = ? AND s.state = 'unknown' AND c.state IN ('failed', 'cancelled', 'queued')"
+            " WHERE s.cache_key = ? AND (s.state = 'unknown' AND c.state IN ('failed', 'cancelled', 'queued')"
+            " OR s.state = 'open' AND c.state IN ('failed', 'cancelled'))"
             " ORDER BY s.id DESC LIMIT 1",
             cache_key,
         )

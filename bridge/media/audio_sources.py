@@ -21,7 +21,14 @@ import soundfile as sf
 from bridge.errors import AudioError
 from bridge.media.audio_header import HEAD_BYTES, Kind, kind_of
 from bridge.media.chunk_layout import Agreement, Layout, is_empty_with_chunks, read_layout
-from bridge.media.ffmpeg_decode import EXPORT_AGAIN, complaint_of, ffmpeg_process, pipe_blocks, read_wav_head
+from bridge.media.ffmpeg_decode import (
+    EXPORT_AGAIN,
+    NO_SOUND,
+    complaint_of,
+    ffmpeg_process,
+    pipe_blocks,
+    read_wav_head,
+)
 from bridge.media.mp3_length import IndexedMp3, missing_index
 from bridge.media.raw_pcm import PcmFormat, Samples, pcm_format, raw_blocks
 
@@ -268,7 +275,7 @@ def _open_ffmpeg(path: Path, kind: Kind, stack: ExitStack) -> Source:
     pipe, complaints = stack.enter_context(ffmpeg_process(path, kind=kind))
     pcm = read_wav_head(pipe)
     if pcm is None or pcm.channels == 0 or pcm.rate_hz == 0:
-        words = complaint_of(complaints) or "no sound in it"
+        words = complaint_of(complaints) or NO_SOUND
         raise AudioError(f"ffmpeg could not decode it ({words}).", remedy=EXPORT_AGAIN, file=path)
     warnings: list[str] = []
 

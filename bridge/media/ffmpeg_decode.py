@@ -28,6 +28,9 @@ EXPORT_AGAIN = "Export it again, as WAV if it can be."
 DEMUXERS = {"mp4": "mov", "aac": "aac"}
 LONGEST_HEADER_BYTES = 1 << 16
 ERROR_TEXT_BYTES = 2000
+NO_STREAM = "matches no streams"
+"""ffmpeg says so of a film without sound."""
+NO_SOUND = "no sound in it"
 
 
 @contextmanager
@@ -92,8 +95,10 @@ def pipe_blocks(pipe: IO[bytes], pcm: PcmFormat, *, block_frames: int) -> Iterat
 
 
 def complaint_of(complaints: IO[bytes]) -> str:
-    """The last line that ffmpeg wrote on its standard error, "" if none."""
+    """The last line that ffmpeg wrote on its standard error, "" if none; in our words: no sound."""
     size = complaints.seek(0, 2)
     complaints.seek(max(0, size - ERROR_TEXT_BYTES))
-    lines = complaints.read().decode("utf-8", "replace").strip().splitlines()
-    return lines[-1].strip() if lines else ""
+    text = complaints.read().decode("utf-8", "replace").strip()
+    if NO_STREAM in text:
+        return NO_SOUND
+    return text.splitlines()[-1].strip() if text else ""

@@ -257,6 +257,7 @@ def test_words_need_no_file(bridge_home: Path, tmp_path: Path, models_folder: Pa
             "prompt=a dog barks",
             "--name",
             "Dog",
+            "--yes",
         )
         done = bridge(bridge_home, *command, "--to", tmp_path / "out", **server.environment())
         assert done.exit_code == 0, done.stderr
@@ -273,6 +274,10 @@ def test_voices_are_listed_page_by_page(bridge_home: Path, models_folder: Path) 
         assert found["voices"]
         assert all("Tenor" in one["name"] for one in found["voices"])
         assert "no such voices" in bridge(bridge_home, "voices", "zzz", **server.environment()).stdout
+        gone = server.environment()
+    told = bridge(bridge_home, "voices", **gone)
+    assert told.exit_code == 1
+    assert "Is this machine online? Then try it again" in told.stderr
 
 
 @pytest.mark.slow

@@ -49,6 +49,20 @@ def test_what_holds_for_several_results_is_told_once() -> None:
     assert line == "loop.wav → loop_bass.wav, loop_drums.wav  from a 44.1 kHz MP3"
 
 
+def test_of_many_results_with_words_of_their_own_only_the_names_are_told() -> None:
+    first = job()["deliveries"][0]
+    many = [{**first, "id": n, "final_path": f"/out/loop_{n}.mid", "note": f"{n} notes"} for n in range(4)]
+    told = job(trigger="cli", deliveries=many)
+    assert describe.one_line(told) == "loop.wav → loop_0.mid, loop_1.mid, loop_2.mid, loop_3.mid"
+    assert describe.results_in_short(told) == "loop_0.mid, loop_1.mid and 2 more"
+    assert describe.results_in_short(job()) == "loop_midi.mid  34 notes, 128 BPM from the file name"
+
+
+def test_a_remedy_names_the_job() -> None:
+    error = DeliveryError("it failed.", remedy="Look there, then `bridge retry JOB`.")
+    assert describe.why_and_remedy(error, 7) == "it failed. Look there, then `bridge retry 7`."
+
+
 def test_how_long_it_took_is_told_for_bounces_only() -> None:
     assert describe.one_line(job(trigger="cli")).endswith("from the file name")
 
@@ -80,7 +94,7 @@ def test_stems_are_told_one_by_one_and_once() -> None:
 
 def test_an_error_without_a_full_stop_does_not_run_into_its_remedy() -> None:
     error = DeliveryError("the model is not here", remedy="Run: bridge models pull", file="/m.onnx")
-    assert describe.why_and_remedy(error) == "the model is not here. Run: bridge models pull"
+    assert describe.why_and_remedy(error, 7) == "the model is not here. Run: bridge models pull"
 
 
 def test_a_failure_tells_why_and_what_to_do_once() -> None:

@@ -150,6 +150,20 @@ def test_allow_takes_a_folder_that_is_there(home: Path, tmp_path: Path) -> None:
     assert not (home / JOURNAL_NAME).exists()
 
 
+@pytest.mark.parametrize(
+    ("setting", "told"), [("private = true", "private = true"), ('upload = "never"', 'upload = "never"')]
+)
+def test_allow_does_not_promise_what_the_settings_forbid(
+    home: Path, tmp_path: Path, capsys: Captured, setting: str, told: str
+) -> None:
+    song = tmp_path / "song"
+    song.mkdir()
+    (home / "config.toml").write_text(f"[[folders]]\npath = '{song}'\n{setting}\n", encoding="utf-8")
+    assert run(["allow", str(song)]) == 2
+    assert told in capsys.readouterr().err
+    assert not (home / JOURNAL_NAME).exists()
+
+
 def test_allow_leaves_a_home_alone_that_another_bridge_has(
     home: Path, tmp_path: Path, capsys: Captured
 ) -> None:
@@ -247,7 +261,8 @@ def test_spend_tells_day_project_and_conversion(spent: Path, capsys: Captured) -
     out = capsys.readouterr().out
     (row,) = [line for line in out.splitlines() if "audio_to_midi" in line and "/song" in line]
     assert "$0.075" in row
-    assert "1 under way, 1 not known, 1 free" in row
+    assert "  3  " in row, "what was not accepted is no time"
+    assert "1 under way, 1 not known, 1 more not accepted, free" in row
     assert "in all" in out
     assert "Under way: audio_to_midi of job 2, $0.025, ticket task-1" in out
     assert "so it counts: audio_to_midi of job 3" in out

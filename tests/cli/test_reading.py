@@ -51,7 +51,9 @@ def test_status_counts_jobs(filled: Path, capsys: Captured) -> None:
     assert told["jobs"] == {"queued": 1, "failed": 1}
     assert [job["id"] for job in told["open"]] == [1]
     assert run(["status"]) == 0
-    assert "1 in the queue" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "1 in the queue" in out
+    assert "goes on when the bridge is started" in out
 
 
 def test_history_shows_names_as_they_are(filled: Path, capsys: Captured) -> None:

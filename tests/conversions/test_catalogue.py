@@ -233,8 +233,8 @@ def _missing(name: str, **given: Any) -> list[str]:
 
 def test_what_must_still_be_given_is_told_in_words() -> None:
     assert _missing("denoise") == []
-    assert _missing("audio_cutter", start_time=0) == ["end_time must be given: Where it ends."]
-    assert _missing("Extraction", stems="") == ["stems must be given: Which ones; each kind costs."]
+    assert _missing("audio_cutter", start_time=0) == ["end_time must be given: Where it ends"]
+    assert _missing("Extraction", stems="") == ["stems must be given: Which ones; each kind costs"]
     assert _missing("TextToSpeech", text="Hello") == ["one of sample_audio_url, voice_id must be given"]
     assert _missing("TextToSpeech", text="Hello", voice_id="v") == []
     assert _missing("MusicAI", lyrics="la") == []
@@ -255,6 +255,7 @@ def test_what_must_still_be_given_is_told_in_words() -> None:
         ("audio-to-midi", "audio_to_midi"),
         ("AudioToMidi", "audio_to_midi"),
         ("voice_changer", "VoiceChanger"),
+        ("Voice Changer", "VoiceChanger"),
         ("xyz", "xyz"),
     ],
 )

@@ -88,7 +88,7 @@ def test_what_the_plan_does_not_have_is_refused_by_name(plan: Plan, model: str, 
 def test_speech_costs_by_started_hundreds_of_words(words: int, usd: float) -> None:
     told = _quote("TextToSpeech", text="la " * words, voice_id="v")
     assert told.usd == pytest.approx(usd)
-    assert f"for {words} words" in told.basis
+    assert f"for {words} word{'' if words == 1 else 's'} " in told.basis
 
 
 def test_each_kind_of_stem_costs_once() -> None:

@@ -425,6 +425,25 @@ def test_a_cancelled_conversion_keeps_its_ticket_and_is_taken_up_again_for_nothi
     assert len(paid.submitted) == 1
 
 
+def test_the_same_again_after_a_cancel_points_to_the_ticket_and_is_not_paid_twice(
+    make_works: MakeWorks, paid: FakeConverter, tmp_path: Path
+) -> None:
+    paid._hold = True
+    works = make_works()
+    first = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
+    _row(works, first, C.RUNNING)
+    works.journal.cancel_job(first)
+    second = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
+    error = _job_in(works, second, J.NEEDS_YOU).conversions[0].error
+    assert error is not None
+    assert f"bridge retry {first}`" in error["remedy"]
+    assert len(paid.submitted) == 1
+    paid.release()
+    works.steps.sending.retry(first, pay=False)
+    _row(works, first, C.DONE)
+    assert len(paid.submitted) == 1
+
+
 def test_a_job_that_is_cancelled_while_it_is_sent_keeps_the_ticket_that_comes(
     make_works: MakeWorks, paid: FakeConverter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -527,6 +527,15 @@ def test_a_cut_m4a(m4a: dict[str, Path], tmp_path: Path, keep: int) -> None:
     assert caught.value.remedy
 
 
+@NEEDS_FFMPEG
+def test_a_film_without_sound_is_called_that(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    picture = ["-f", "lavfi", "-i", "testsrc=duration=1:size=64x64:rate=5"]
+    subprocess.run(["ffmpeg", "-v", "error", *picture, film], check=True)
+    with pytest.raises(AudioError, match="no sound in it"):
+        probe(film)
+
+
 def test_without_ffmpeg_the_remedy_is_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     path = saved(tmp_path, b"\0\0\0\x10ftypM4A \0\0\0\0", "take.m4a")

@@ -14,6 +14,7 @@ import soundfile
 
 from bridge.clock import Clock
 from bridge.conversions.plans import ALLOWANCES
+from bridge.errors import ModelError
 from bridge.server.compatible.links import Links
 from bridge.server.compatible.plans import Accounts
 from bridge.server.compatible.refusals import Refusal
@@ -34,6 +35,12 @@ def bounce(tmp_path: Path) -> Path:
     path = tmp_path / "bounce.wav"
     write_tone(path, seconds=1.0)
     return path
+
+
+def test_a_model_that_is_missing_leaves_nothing_open() -> None:
+    """A client takes 503 for "perhaps it was accepted", and it was not."""
+    refusal = Refusal.of(ModelError("the model is not here yet", remedy="Run: bridge models pull"))
+    assert (refusal.status, refusal.message) == (403, "the model is not here yet. Run: bridge models pull")
 
 
 # Fields
@@ -299,6 +306,6 @@ def test_without_models_only_notes_are_missing(tmp_path: Path, bounce: Path) -> 
     with rehearsing(tmp_path / "no-models") as server:
         with bounce.open("rb") as file:
             answer = server.post("/v1/audio_to_midi", files={"audio_file": file})
-        assert answer.status_code == 503
+        assert answer.status_code == 403
         assert "bridge models pull" in answer.json()["message"]
         assert server.post("/v1/sound_generator", data={"prompt": "x"}).ok

@@ -36,7 +36,7 @@ WORDS: Mapping[int, str] = MappingProxyType(
 
 _STATUS_OF: tuple[tuple[type[BridgeError], int], ...] = (
     (AudioError, 422),
-    (ModelError, 503),
+    (ModelError, 403),  # a 503 would leave open whether it was accepted
     (TryLater, 503),
     (NoKey, 401),
     (NoCredit, 402),
@@ -60,7 +60,7 @@ class Refusal(Exception):
     def of(cls, error: BridgeError) -> Refusal:
         """An error of ours in the form of the API, with its remedy."""
         status = next(status for kind, status in _STATUS_OF if isinstance(error, kind))
-        return cls(status, f"{error.message} {error.remedy}".strip())
+        return cls(status, str(BridgeError(error.message, remedy=error.remedy)))
 
     def headers(self) -> dict[str, str]:
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
