@@ -142,13 +142,20 @@ def project_folder_of(settings: Settings, source: Path) -> Path:
 
 
 def folder_of(settings: Settings, source: Path) -> WatchedFolder | None:
-    """The watched folder that `source` lies in."""
-    return next((one for one in watched_folders(settings) if source.is_relative_to(one.path)), None)
+    """The watched folder that `source` lies in; the innermost, where one lies in another."""
+    around = [one for one in watched_folders(settings) if source.is_relative_to(one.path)]
+    return max(around, key=lambda one: len(one.path.parts), default=None)
 
 
 def is_private(settings: Settings, source: Path) -> bool:
-    """True when the file lies in a folder whose audio never leaves this machine."""
-    return any(one.private and source.is_relative_to(one.path) for one in watched_folders(settings))
+    """True when the file lies in a folder whose audio never leaves this machine, however it is named."""
+    places = (source, _real(source))
+    return any(
+        place.is_relative_to(folder)
+        for one in watched_folders(settings)
+        if one.private
+        for place, folder in zip(places, (one.path, _real(one.path)), strict=True)
+    )
 
 
 def may_upload(settings: Settings, source: Path) -> Answer:

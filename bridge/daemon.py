@@ -180,8 +180,8 @@ class BridgeCore:
         for part_id in self.steps.sending.retry(job_id, pay=pay):
             self.intake.look_again(part_id)
 
-    def resolve(self, job_id: int, fate: Fate, *, task: str = "") -> None:
-        self.steps.sending.resolve(job_id, fate, task=task)
+    def resolve(self, job_id: int, fate: Fate, *, task: str = "", of: str = "") -> None:
+        self.steps.sending.resolve(job_id, fate, task=task, of=of)
 
     def allow_upload(self, folder: Path) -> int:
         return self.journal.allow_upload(folder)

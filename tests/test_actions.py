@@ -60,8 +60,8 @@ class Desk:
     def retry(self, job_id: int, *, pay: bool = False) -> None:
         self.asked.append(("retry and pay" if pay else "retry", job_id))
 
-    def resolve(self, job_id: int, fate: Fate, *, task: str = "") -> None:
-        self.asked.append((f"{fate} {task}".strip(), job_id))
+    def resolve(self, job_id: int, fate: Fate, *, task: str = "", of: str = "") -> None:
+        self.asked.append((f"{fate} {task} {of}".strip(), job_id))
 
     def allow_upload(self, folder: Path) -> int:
         self.asked.append((f"allow {folder.name}", 0))
@@ -141,6 +141,18 @@ def test_every_argument_reaches_the_request(
 def test_a_yes_or_no_may_come_as_text(desk: Desk, bounce: Path, value: object, private: bool) -> None:
     perform(desk, "convert_file", {"file": bounce, "private": value})
     assert desk.requests[0].private is private
+
+
+def test_a_file_is_taken_for_where_it_lies_and_not_for_how_it_is_named(desk: Desk, tmp_path: Path) -> None:
+    for name in ("private", "open"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "private" / "a.wav").write_bytes(b"RIFF")
+    perform(desk, "convert_file", {"file": f"{tmp_path}/open/../private/a.wav", "allow_upload": True})
+    [request] = desk.requests
+    assert (request.source, request.private) == (tmp_path / "private" / "a.wav", True)
+    assert desk.asked == [("allow private", 0)]
+    perform(desk, "allow_upload", {"folder": f"{tmp_path}/private/../open"})
+    assert desk.asked[-1] == ("allow open", 0)
 
 
 def test_a_private_folders_file_stays_private_also_by_hand(desk: Desk, tmp_path: Path) -> None:
@@ -240,6 +252,9 @@ def test_redeliver_asks_for_every_part_as_the_job_had_it(desk: Desk, bounce: Pat
         assert (request.trigger, request.priority) == ("redeliver", Priority.BY_HAND)
         assert (request.project_folder, request.private) == (tmp_path / "Out", True)
         assert request.overrides == {"lowest_note": 40}
+        assert request.again_of == job, "what is put back is not paid for again"
+    perform(desk, "redeliver", {"job": 2})
+    assert desk.requests[-1].again_of == job, "the first one has it"
 
 
 def test_redeliver_begins_nothing_when_a_part_is_gone(desk: Desk, bounce: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bridge import config
-from bridge.config import Settings, WatchedFolder, load, write_template
+from bridge.config import Settings, WatchedFolder, is_private, load, may_upload, write_template
 from bridge.errors import ConfigError
 
 POSIX = os.name == "posix"
@@ -294,3 +294,32 @@ def test_the_home_is_what_the_environment_names(tmp_path: Path, monkeypatch: pyt
     assert config.home() == tmp_path
     monkeypatch.delenv("BRIDGE_HOME")
     assert config.home().name == "daw-bridge"
+
+
+def test_a_private_file_is_private_by_every_name_that_it_has(tmp_path: Path) -> None:
+    secret, public = tmp_path / "secret", tmp_path / "public"
+    for folder in (secret, public):
+        folder.mkdir()
+    (secret / "a.wav").write_bytes(b"RIFF")
+    settings = Settings(
+        folders=(WatchedFolder(path=public), WatchedFolder(path=secret, private=True, upload="never"))
+    )
+    assert is_private(settings, secret / "a.wav")
+    assert is_private(settings, public / ".." / "secret" / "a.wav")
+    assert not is_private(settings, public / "a.wav")
+    try:
+        (public / "link.wav").symlink_to(secret / "a.wav")
+        (tmp_path / "door").symlink_to(secret, target_is_directory=True)
+    except OSError:
+        pytest.skip("no links may be made here")
+    assert is_private(settings, public / "link.wav")
+    assert is_private(settings, tmp_path / "door" / "a.wav")
+
+
+def test_what_the_innermost_folder_says_counts(tmp_path: Path) -> None:
+    outer = WatchedFolder(path=tmp_path, recursive=False, upload="always")
+    inner = WatchedFolder(path=tmp_path / "inner", upload="never")
+    for folders in ((outer, inner), (inner, outer)):
+        settings = Settings(folders=folders)
+        assert may_upload(settings, tmp_path / "inner" / "a.wav") == "never"
+        assert may_upload(settings, tmp_path / "a.wav") == "always"

@@ -71,7 +71,12 @@ _ROWS = (
     Action(
         "resolve",
         "Answer what became of a request of which nobody knows whether it arrived.",
-        {**_JOB_WORDS, "answer": "resubmit, forget or ticket", "ticket": "the task that MusicGPT shows"},
+        {
+            **_JOB_WORDS,
+            "answer": "resubmit, forget or ticket",
+            "ticket": "the task that MusicGPT shows",
+            "of": "which of several: the step or the file",
+        },
         resolve,
         frozenset({"answer"}),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +60,8 @@ class Bridge(Protocol):
         """Raises PaidAgain where it may cost once more, unless `pay`."""
         ...
 
-    def resolve(self, job_id: int, fate: Fate, *, task: str = "") -> None:
-        """Answers what nobody knows."""
+    def resolve(self, job_id: int, fate: Fate, *, task: str = "", of: str = "") -> None:
+        """Answers what nobody knows; `of` names one of several."""
         ...
 
     def allow_upload(self, folder: Path) -> int:
@@ -94,6 +95,11 @@ def path_of(value: object) -> Path:
         return Path(str(value)).expanduser()
     except RuntimeError:
         raise WrongUse(f"'{value}' names a user that is not known here.", remedy="Write the path.") from None
+
+
+def whole_path(value: object) -> Path:
+    """From the root, without `..`: what is allowed or private is told by the folder."""
+    return Path(os.path.abspath(path_of(value)))  # noqa: PTH100  resolve would follow links
 
 
 def flag(arguments: Arguments, name: str) -> bool:

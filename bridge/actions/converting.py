@@ -19,6 +19,7 @@ from bridge.actions.base import (
     mtime_s,
     overrides_of,
     path_of,
+    whole_path,
 )
 from bridge.errors import WrongUse
 from bridge.jobs.model import Fingerprint, JobRequest, Priority
@@ -45,10 +46,9 @@ def convert_file(bridge: Bridge, arguments: Arguments) -> Result:
 
 def request_for_file(bridge: Bridge, arguments: Arguments) -> JobRequest:
     """The request for a file. Raises WrongUse, PresetError."""
-    path = path_of(arguments["file"])
+    path = whole_path(arguments["file"])
     if not path.is_file():
         raise WrongUse("there is no such file.", file=path, remedy="Check the path.")
-    path = path.absolute()
     if not is_unicode(str(path)):
         raise WrongUse("its name is not written in Unicode.", remedy="Give the file another name.")
     to = arguments.get("to")
@@ -154,6 +154,7 @@ def redeliver(bridge: Bridge, arguments: Arguments) -> Result:
             private=job.private,
             overrides=job.overrides,
             closed_at=part.closed_at,
+            again_of=job.again_of or job.id,
         )
         jobs.append(bridge.submit(request))
     return {"job": jobs[0], "jobs": jobs}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.actions.base import Arguments, Bridge, Result, flag, job_of, path_of
+from bridge.actions.base import Arguments, Bridge, Result, flag, job_of, whole_path
 from bridge.actions.converting import preset_of, request_for_file, request_for_text
 from bridge.errors import WrongUse
 from bridge.jobs.sending import Fate
@@ -37,12 +37,12 @@ def resolve(bridge: Bridge, arguments: Arguments) -> Result:
     task = str(arguments.get("ticket") or "")
     if bool(task) != (answer == "ticket"):
         raise WrongUse("a ticket goes with the answer 'ticket', and with no other.")
-    bridge.resolve(job.id, FATES[answer], task=task)
+    bridge.resolve(job.id, FATES[answer], task=task, of=str(arguments.get("of") or ""))
     return {"job": job.id}
 
 
 def allow_upload(bridge: Bridge, arguments: Arguments) -> Result:
-    folder = path_of(arguments["folder"]).absolute()
+    folder = whole_path(arguments["folder"])
     if not folder.is_dir():
         raise WrongUse("there is no such folder.", file=folder, remedy="Check the path.")
     return {"folder": str(folder), "released": bridge.allow_upload(folder)}

@@ -172,6 +172,7 @@ def resolve(
     ticket: Annotated[
         str | None, typer.Option(metavar="ID", help="It did arrive: MusicGPT calls it so.")
     ] = None,
+    of: Annotated[str, typer.Option(metavar="STEP|FILE", help="Which one, where several are unknown.")] = "",
     *,
     resubmit: Annotated[bool, typer.Option("--resubmit", help="Send it again; it may cost twice.")] = False,
     forget: Annotated[bool, typer.Option("--forget", help="Leave it.")] = False,
@@ -186,7 +187,7 @@ def resolve(
         raise WrongUse(
             "say one of --ticket ID, --resubmit or --forget.", remedy=f"`bridge show {job}` tells more."
         )
-    raise typer.Exit(converting.resolve(job, answers[0], ticket=ticket, as_json=json))
+    raise typer.Exit(converting.resolve(job, answers[0], ticket=ticket, of=of, as_json=json))
 
 
 @_command()

@@ -42,8 +42,10 @@ def _consents(details: list[Detail], host: str, folder_of: FolderOf) -> Iterator
     folders: dict[Path, dict[str, tuple[Detail, str]]] = {}
     for detail in details:
         for path, part, row in _asking(detail, NeedsConsent.code):
-            line = f"  {path.name} ({size_words(part['fingerprint']['size'])}): {row['error']['message']}"
-            folders.setdefault(folder_of(path), {})[str(path)] = detail, line
+            file = Path(row["error"].get("file") or path)  # what is asked about may be a reference
+            size = f" ({size_words(part['fingerprint']['size'])})" if file == path else ""
+            line = f"  {file.name}{size}: {row['error']['message']}"
+            folders.setdefault(folder_of(file), {})[str(path)] = detail, line
     for folder, files in folders.items():
         lines = [line for _, line in files.values()]
         more = len(lines) - MOST_FILES

@@ -100,9 +100,10 @@ def _retried(connection: Connection, arguments: Mapping[str, Any]) -> Outcomes:
         return follow.Follower(connection, display).retry(arguments)
 
 
-def resolve(job: int, answer: str, *, ticket: str | None, as_json: bool) -> int:
+def resolve(job: int, answer: str, *, ticket: str | None, of: str, as_json: bool) -> int:
     """Answers what nobody knew of a job, and waits for it where it goes on."""
-    arguments = {"job": job, "answer": answer, **({"ticket": ticket} if ticket else {})}
+    given = {"ticket": ticket, "of": of}
+    arguments = {"job": job, "answer": answer, **{name: one for name, one in given.items() if one}}
     with _terminated_as_interrupted(), connect(home()) as connection:
         if answer != FORGET:
             return _follow(connection, "resolve", arguments, as_json=as_json)

@@ -19,13 +19,18 @@ def is_open(detail: Detail) -> bool:
 
 def is_stuck(detail: Detail) -> bool:
     """True when the job goes on only later, or only with the musician: nobody should sit and wait for it."""
-    if detail["state"] == "needs_you":
+    if detail["state"] == "needs_you" or any(map(_waits_for_a_twin, detail["conversions"])):
         return True
     if detail["state"] != "waiting":
         return False
     delivery_waits = any(map(_waits, detail["deliveries"]))
     conversion_waits = any(_waits(one) and one["attempt"] >= PATIENCE for one in detail["conversions"])
     return delivery_waits or conversion_waits
+
+
+def _waits_for_a_twin(row: Mapping[str, Any]) -> bool:
+    """The very same stands in another job, and does not go on without the musician."""
+    return row["state"] == "queued" and bool(row["error"]) and row["error"]["code"] == "same-under-way"
 
 
 def _waits(row: Mapping[str, Any]) -> bool:

@@ -37,25 +37,30 @@ class Bill:
 def check_caps(bill: Bill, *, spent_today_usd: float, spent_in_project_usd: float) -> None:
     """Raises NotAllowed where the bill would go beyond a cap."""
     caps = bill.caps
-    if bill.usd is None:
-        if not caps.unpriced:
-            raise NotAllowed(
-                "the vendor's price list does not say what this costs, so it is not sent.",
-                remedy="Set allow_unpriced = true below [musicgpt] in config.toml to send it all the same.",
-            )
-        return
+    if bill.usd is None and not caps.unpriced:
+        raise NotAllowed(
+            "the vendor's price list does not say what this costs, so it is not sent.",
+            remedy="Set allow_unpriced = true below [musicgpt] in config.toml to send it all the same.",
+        )
+    usd = bill.usd or 0.0
+    this = "nobody knows what this would cost" if bill.usd is None else f"this would cost {usd_words(usd)}"
     rows = (
         ("cap_conversion_usd", caps.conversion_usd, 0.0, "one conversion"),
         ("cap_day_usd", caps.day_usd, spent_today_usd, "a day"),
         ("cap_project_usd", caps.project_usd, spent_in_project_usd, "this project"),
     )
     for name, cap, spent_usd, what in rows:
-        if spent_usd + bill.usd > cap + 1e-9:
+        # Where nobody knows the price, it is more than nothing.
+        if spent_usd + usd > cap + _ROUNDING or (bill.usd is None and spent_usd >= cap):
+            or_wait = ", or wait until tomorrow" if name == "cap_day_usd" else ""
             so_far = f"{usd_words(spent_usd)} of it are spent, and " if spent_usd else ""
             raise NotAllowed(
-                f"your cap for {what} is {usd_words(cap)}; {so_far}this would cost {usd_words(bill.usd)}.",
-                remedy=f"Raise {name} in config.toml, or wait; then `bridge retry` sends it.",
+                f"your cap for {what} is {usd_words(cap)}; {so_far}{this}.",
+                remedy=f"Raise {name} in config.toml{or_wait}; then `bridge retry` sends it.",
             )
+
+
+_ROUNDING = 1e-9
 
 
 def usd_words(usd: float) -> str:
@@ -78,7 +83,7 @@ def bill_state(before: ConversionState, after: ConversionState, error: BridgeErr
     """
     if after is C.DONE:
         return "charged"
-    if after is C.RUNNING and before in (C.SUBMITTING, C.UNKNOWN):
+    if after is C.RUNNING and before in (C.SUBMITTING, C.UNKNOWN, C.FAILED, C.CANCELLED):
         return "open"
     if isinstance(error, (ChargedFailure, OutcomeUnknown, TicketLost)) or after is C.UNKNOWN:
         return "unknown"

@@ -13,7 +13,7 @@ from bridge.conversions.model import Conversion
 from bridge.converters.base import ConversionRequest, Converter, Quote
 from bridge.errors import NeedsConsent, NotAllowed, PaidAgain, Rejected
 from bridge.jobs.budget import NO_CAPS, Bill, Caps, usd_words
-from bridge.jobs.records import ConversionRecord, JobRecord, PartRecord
+from bridge.jobs.records import ConversionRecord, JobRecord
 from bridge.jobs.views import Views
 
 Answer = Literal["ask", "always", "never"]
@@ -54,14 +54,13 @@ def clear(
     assert job is not None
     _check_private(rules, job, (part.path, *_named_files(request.parameters)))
     quote = converter.quote(conversion.conversion, request.parameters, request.duration_s)
-    if rules.may_upload(part.path) == "never" and _is_sent(row, request.parameters):
+    if job.again_of is not None:
         raise NotAllowed(
-            "the settings say that audio of this folder is never sent.",
-            file=part.path,
-            remedy="Change upload or musicgpt.consent in config.toml, or use what the local engine can do.",
+            f"job {job.again_of} has no result to put back; this would send it again{_for(quote)}.",
+            remedy="`bridge convert` makes it anew.",
         )
-    if asks_for_consent(journal, rules, part.path, row, request.parameters):
-        raise _consent(rules.folder_of(part.path), part, quote)
+    for file in _sent_files(part.path, row, request.parameters):
+        _check_consent(journal, rules, file, quote)
     if not conversion.pay_again:
         _check_paid(journal, request.key, job, quote)
     return Bill(quote.usd, rules.caps, nonce=uuid.uuid4().hex)
@@ -74,7 +73,8 @@ FILES = ("reference_audio_file", "upload_id")
 def _named_files(parameters: Mapping[str, Any]) -> list[Path]:
     # os.path: where a name is no user's, it stays as it is, and the client says that there is no such file.
     given = [str(parameters[name]) for name in FILES if parameters.get(name)]
-    return [Path(os.path.expanduser(one)) for one in given]  # noqa: PTH111
+    paths = [Path(os.path.expanduser(one)) for one in given]  # noqa: PTH111
+    return [path for path in paths if path.is_absolute()]  # a handle that MusicGPT gave is no path
 
 
 def _check_private(rules: SendingRules, job: JobRecord, files: Iterable[Path]) -> None:
@@ -91,23 +91,34 @@ def _check_private(rules: SendingRules, job: JobRecord, files: Iterable[Path]) -
 def asks_for_consent(
     journal: Views, rules: SendingRules, source: Path, row: Conversion, parameters: Mapping[str, Any]
 ) -> bool:
-    """Whether the musician is asked first: this is the first upload of the folder."""
-    if not _is_sent(row, parameters) or rules.may_upload(source) != "ask":
-        return False
-    return not journal.has_consent(source.parent)
+    """Whether the musician is asked first: this is the first upload of a folder."""
+    return any(_is_new(journal, rules, file) for file in _sent_files(source, row, parameters))
 
 
-def _is_sent(row: Conversion, parameters: Mapping[str, Any]) -> bool:
-    """Whether the file itself leaves this machine."""
-    return row.input != "text" and not parameters.get(f"{row.input}_url")
+def _is_new(journal: Views, rules: SendingRules, file: Path) -> bool:
+    return rules.may_upload(file) == "ask" and not journal.has_consent(file.parent)
 
 
-def _consent(folder: Path, part: PartRecord, quote: Quote) -> NeedsConsent:
-    return NeedsConsent(
-        f"nothing of {folder} has been sent to MusicGPT so far; this would send it there{_for(quote)}.",
-        file=part.path,
-        remedy=f'`bridge allow "{folder}"` allows it, for this folder and those below it.',
-    )
+def _sent_files(source: Path, row: Conversion, parameters: Mapping[str, Any]) -> list[Path]:
+    """Every file that leaves this machine."""
+    leaves = row.input != "text" and not parameters.get(f"{row.input}_url")
+    return [*([source] if leaves else []), *_named_files(parameters)]
+
+
+def _check_consent(journal: Views, rules: SendingRules, file: Path, quote: Quote) -> None:
+    folder = rules.folder_of(file)
+    if rules.may_upload(file) == "never":
+        raise NotAllowed(
+            "the settings say that audio of this folder is never sent.",
+            file=file,
+            remedy="Change upload or musicgpt.consent in config.toml, or use what the local engine can do.",
+        )
+    if _is_new(journal, rules, file):
+        raise NeedsConsent(
+            f"nothing of {folder} has been sent to MusicGPT so far; this would send it there{_for(quote)}.",
+            file=file,
+            remedy=f'`bridge allow "{folder}"` allows it, for this folder and those below it.',
+        )
 
 
 def _check_paid(journal: Views, key: str, job: JobRecord, quote: Quote) -> None:

@@ -79,6 +79,7 @@ class ConversionSteps:
         What was being submitted: nobody knows what became of it.
         """
         self._journal.ask_all_tickets_now()
+        self._journal.ask_again()
         for conversion in self._journal.due_conversions(float("inf"), 1_000_000, states=(C.SUBMITTING,)):
             self.sending.nobody_knows(conversion)
 
@@ -141,11 +142,23 @@ class ConversionSteps:
             known = error if isinstance(error, BridgeError) else ConverterError(f"{error}.")
             return self._setbacks.fail(conversion, known)
         row = catalogue.conversion(conversion.conversion)
-        entries = self._cache.lookup(request.key) if row.deterministic else None
+        entries = self._kept(conversion, request, deterministic=row.deterministic)
         if entries is not None:
             self._finish(conversion, entries, cached=1, cache_key=request.key)
             return False
         return self.sending.send(conversion, converter, request, row)
+
+    def _kept(
+        self, conversion: ConversionRecord, request: ConversionRequest, *, deterministic: bool
+    ) -> list[Entry] | None:
+        """What the cache has of it; of what differs each time, only the job's own that is put back."""
+        if deterministic:
+            return self._cache.lookup(request.key)
+        job = self._journal.job(conversion.job_id)
+        if job is None or job.again_of is None:
+            return None
+        made = self._journal.made_in(job.again_of, conversion, request.key)
+        return self._cache.lookup(self._entry_name(made)) if made else None
 
     def _poll(self, conversion: ConversionRecord) -> bool:
         converter = self._converters[conversion.converter]
@@ -246,12 +259,16 @@ class ConversionSteps:
         part = self._journal.part(conversion.part_id)
         duration_s = part.source.duration_s if part.source else 0.0
         choose = self._chooser(job.overrides, private=job.private, duration_s=duration_s)
+        # Asked now: converters look for keys and models, and nobody waits for that with the journal in hand.
+        chosen = {step.name: choose(step) for step in preset.steps}
         reach("finish-before")
         self._journal.finish_conversion(
             conversion.id,
             conversion.state,
             entries,
-            lambda placed: plan.from_artifacts(preset, conversion.step, placed, job.overrides, choose),
+            lambda placed: plan.from_artifacts(
+                preset, conversion.step, placed, job.overrides, lambda one: chosen[one.name]
+            ),
             **fields,
         )
         reach("finish-after")

@@ -23,16 +23,24 @@ class Ledger(Rows):
             db.execute("UPDATE conversions SET cost_usd = ? WHERE id = ?", (usd, conversion_id))
             db.execute(f"UPDATE spend SET usd = ?, basis = ? WHERE {_NEWEST}", (usd, basis, conversion_id))
 
-    def keep_ticket(self, conversion_id: int, ticket: str) -> None:
-        """The ticket of a conversion that was cancelled while it was being sent: it goes on elsewhere."""
+    def keep_ticket(self, conversion_id: int, ticket: str) -> bool:
+        """The ticket of a conversion that was cancelled while it was being sent: it goes on elsewhere.
+
+        True where the musician wants it again by now: then it runs, and is not sent once more.
+        """
         with self._transaction() as db:
-            db.execute(
-                "UPDATE conversions SET ticket = ? WHERE id = ? AND state = 'cancelled'",
+            row = db.execute(
+                "UPDATE OR IGNORE conversions SET ticket = ?, pay_again = 0,"
+                " state = CASE state WHEN 'queued' THEN 'running' ELSE state END"
+                " WHERE id = ? AND state IN ('queued', 'cancelled') RETURNING job_id, state",
                 (ticket, conversion_id),
-            )
+            ).fetchone()
             db.execute(
                 f"UPDATE spend SET ticket = ?, state = 'open' WHERE {_NEWEST}", (ticket, conversion_id)
             )
+            if row is not None:
+                self._refresh_job(db, row["job_id"])
+        return row is not None and row["state"] == "running"
 
     def was_not_sent(self, conversion_id: int) -> None:
         """The newest attempt of a conversion that was cancelled meanwhile never got there."""
@@ -44,7 +52,8 @@ class Ledger(Rows):
         with self._transaction() as db:
             db.execute("INSERT OR IGNORE INTO consents VALUES (?, ?)", (str(folder), self._clock.wall()))
             asking = db.execute(
-                "SELECT c.id, c.job_id, p.path FROM conversions c JOIN parts p ON p.id = c.part_id"
+                "SELECT c.id, c.job_id, coalesce(json_extract(c.error_json, '$.file'), p.path) AS path"
+                " FROM conversions c JOIN parts p ON p.id = c.part_id"
                 " WHERE c.state = 'asking' AND json_extract(c.error_json, '$.code') = 'needs-consent'"
             ).fetchall()
             released = [row for row in asking if Path(row["path"]).is_relative_to(folder)]
@@ -62,6 +71,24 @@ class Ledger(Rows):
             for row in asking:
                 db.execute("UPDATE conversions SET pay_again = 1 WHERE id = ?", (row["id"],))
             self._release(db, asking)
+
+    def ask_again(self) -> None:
+        """Every question that is open is looked at anew: the settings may have answered it."""
+        with self._transaction() as db:
+            asking = db.execute("SELECT id, job_id FROM conversions WHERE state = 'asking'").fetchall()
+            self._release(db, asking)
+
+    def _wake_same(self, db: sqlite3.Connection, cache_key: str) -> None:
+        """Whoever waits for the same looks again, also who was asked whether to pay for it once more."""
+        db.execute(
+            "UPDATE conversions SET retry_at = NULL WHERE state = 'queued' AND cache_key = ?", (cache_key,)
+        )
+        asking = db.execute(
+            "SELECT id, job_id FROM conversions WHERE state = 'asking' AND cache_key = ?"
+            " AND json_extract(error_json, '$.code') = 'paid-again'",
+            (cache_key,),
+        ).fetchall()
+        self._release(db, asking)
 
     def _release(self, db: sqlite3.Connection, rows: Iterable[sqlite3.Row]) -> None:
         for row in rows:

@@ -108,9 +108,9 @@ class ConversionRecord:
             attempt=row["attempt"],
             retry_at=row["retry_at"],
             error=_json(row["error_json"]),
-            quote_usd=_since_v3(row, "quote_usd"),
-            cost_usd=_since_v3(row, "cost_usd"),
-            pay_again=bool(_since_v3(row, "pay_again")),
+            quote_usd=_added_later(row, "quote_usd"),
+            cost_usd=_added_later(row, "cost_usd"),
+            pay_again=bool(_added_later(row, "pay_again")),
         )
 
 
@@ -133,7 +133,7 @@ class ArtifactRecord:
             path=Path(row["path"]),
             media_type=row["media_type"],
             sha256=row["sha256"],
-            about=_json(_since_v3(row, "about_json")) or {},
+            about=_json(_added_later(row, "about_json")) or {},
         )
 
 
@@ -199,6 +199,8 @@ class JobRecord:
     trigger: str
     private: bool
     watched_folder: Path | None
+    again_of: int | None = None
+    """The job whose results this one puts back."""
 
     @classmethod
     def from_row(cls, row: sqlite3.Row) -> JobRecord:
@@ -216,6 +218,7 @@ class JobRecord:
             trigger=row["trigger"],
             private=bool(row["private"]),
             watched_folder=Path(row["watched_folder"]) if row["watched_folder"] else None,
+            again_of=_added_later(row, "again_of"),
         )
 
 
@@ -285,7 +288,7 @@ class Event:
         return {"id": self.id, "at": self.at, "job": self.job_id, "kind": self.kind, **self.data}
 
 
-def _since_v3(row: sqlite3.Row, column: str) -> Any:
+def _added_later(row: sqlite3.Row, column: str) -> Any:
     """A column that an earlier bridge's journal may lack: the command line reads, but never migrates."""
     return row[column] if column in row.keys() else None  # noqa: SIM118  a row is no mapping
 

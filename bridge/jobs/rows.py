@@ -81,8 +81,8 @@ class Rows(Views):
     ) -> int:
         cursor = db.execute(
             "INSERT INTO jobs (created_at, updated_at, state, priority, bounce, preset, preset_json,"
-            " overrides_json, project_folder, trigger, private, watched_folder)"
-            " VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " overrides_json, project_folder, trigger, private, watched_folder, again_of)"
+            " VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 now,
                 now,
@@ -95,6 +95,7 @@ class Rows(Views):
                 request.trigger,
                 request.private,
                 str(request.watched_folder) if request.watched_folder else None,
+                request.again_of,
             ),
         )
         assert cursor.lastrowid is not None
@@ -242,11 +243,6 @@ class Rows(Views):
             raise StaleJobError(f"row {row_id} of {table} is no longer {before}.")
         assert isinstance(row, sqlite3.Row)
         return row
-
-    def _wake_same(self, db: sqlite3.Connection, cache_key: str) -> None:
-        db.execute(
-            "UPDATE conversions SET retry_at = NULL WHERE state = 'queued' AND cache_key = ?", (cache_key,)
-        )
 
 
 def error_json(error: BridgeError | None) -> str | None:

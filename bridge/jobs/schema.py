@@ -169,7 +169,12 @@ CREATE TABLE consents (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3)
+# Whose results a job puts back: what it needs is there, or it is not made.
+_V4 = """
+ALTER TABLE jobs ADD COLUMN again_of INTEGER;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3, _V4)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

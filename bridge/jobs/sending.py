@@ -27,6 +27,7 @@ from bridge.errors import (
     SameUnderWayError,
     StaleJobError,
     TicketLost,
+    TryLater,
     WrongUse,
 )
 from bridge.jobs.budget import Bill, usd_words
@@ -34,7 +35,7 @@ from bridge.jobs.clearance import SendingRules, clear
 from bridge.jobs.events import EventFeed
 from bridge.jobs.model import ConversionState
 from bridge.jobs.records import ConversionRecord
-from bridge.jobs.setbacks import Setbacks
+from bridge.jobs.setbacks import MAX_ATTEMPTS, Setbacks
 from bridge.jobs.store import Journal
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,12 @@ class Sending:
         except (NeedsConsent, PaidAgain) as question:
             quote = converter.quote(conversion.conversion, request.parameters, request.duration_s)
             self._journal.move_conversion(
-                conversion.id, C.QUEUED, C.ASKING, error=question, quote_usd=quote.usd
+                conversion.id,
+                C.QUEUED,
+                C.ASKING,
+                error=question,
+                quote_usd=quote.usd,
+                cache_key=request.key,
             )
             return False
         except BridgeError as refusal:
@@ -90,7 +96,9 @@ class Sending:
             self._write_intent(conversion, request, row, bill)
         except SameUnderWayError:
             look_again = self._clock.wall() + SAME_UNDER_WAY_S
-            self._journal.postpone_conversion(conversion.id, request.key, look_again)
+            self._journal.postpone_conversion(
+                conversion.id, request.key, look_again, error=self._why_it_waits(request.key)
+            )
             return False
         except ConverterError as cap:
             return self._setbacks.fail(conversion, cap)
@@ -103,6 +111,16 @@ class Sending:
         except Exception:
             self.nobody_knows(conversion)  # so that it takes no place at the converter
             raise
+
+    def _why_it_waits(self, key: str) -> SameUnderWayError | None:
+        """What the musician must know where a twin does not go on without an answer."""
+        twin = self._journal.twin_in_flight(key)
+        if twin is None or twin.state is not C.UNKNOWN:
+            return None
+        return SameUnderWayError(
+            f"the very same waits for your answer in job {twin.job_id}.",
+            remedy=f"`bridge show {twin.job_id}` says what to answer; then this one goes on by itself.",
+        )
 
     def _write_intent(
         self, conversion: ConversionRecord, request: ConversionRequest, row: Conversion, bill: Bill | None
@@ -134,8 +152,8 @@ class Sending:
             self._journal.move_conversion(conversion.id, C.SUBMITTING, C.RUNNING, ticket=ticket)
         except StaleJobError:
             # The job was cancelled when nobody knew its ticket.
-            self._journal.keep_ticket(conversion.id, ticket)
-            converter.cancel(ticket)
+            if not self._journal.keep_ticket(conversion.id, ticket):
+                converter.cancel(ticket)
             raise
         except Exception:
             # A disk that is full right now: the log may be the only place left for what was paid for.
@@ -149,7 +167,12 @@ class Sending:
         comes_back = converter.remote and isinstance(error, NotSent)
         try:
             return self._setbacks.not_accepted(
-                conversion, C.SUBMITTING, error, resume=C.QUEUED, without_end=comes_back
+                conversion,
+                C.SUBMITTING,
+                error,
+                resume=C.QUEUED,
+                without_end=comes_back,
+                pay_again=int(conversion.pay_again),  # a yes holds until it was sent
             )
         except StaleJobError:
             self._journal.was_not_sent(conversion.id)
@@ -183,12 +206,14 @@ class Sending:
         """
         risky_usd = self._journal.risked_by_retry(job_id)
         if risky_usd is not None and not pay:
+            price = f"about {usd_words(risky_usd)}" if risky_usd else "what nobody has told a price for"
             raise PaidAgain(
-                "what is tried again may have been charged already; sending it again costs about"
-                f" {usd_words(risky_usd)} once more.",
+                "what is tried again may have been charged already; sending it again costs"
+                f" {price} once more.",
                 remedy=f"`bridge retry {job_id} --yes` sends it again.",
             )
-        self._journal.pay_again(job_id)
+        if pay:
+            self._journal.pay_again(job_id)
         keeping = [name for name, one in self._converters.items() if not one.repeatable]
         return self._journal.retry_job(job_id, keeping=keeping, pay=pay)
 
@@ -208,7 +233,7 @@ class Sending:
     def _unknown(self, conversion: ConversionRecord, error: OutcomeUnknown) -> bool:
         """As the musician's settings say: ask, send it again, or leave it."""
         job = conversion.job_id
-        if self._rules.resubmit == "always":
+        if self._rules.resubmit == "always" and self._journal.sent_in_vain(conversion.id) + 1 < MAX_ATTEMPTS:
             self._journal.move_conversion(
                 conversion.id, C.SUBMITTING, C.QUEUED, pay_again=1, attempt=conversion.attempt + 1
             )
@@ -224,13 +249,17 @@ class Sending:
         self._journal.move_conversion(conversion.id, C.SUBMITTING, C.UNKNOWN, error=asked)
         return False
 
-    def resolve(self, job_id: int, fate: Fate, *, task: str = "") -> list[int]:
+    def resolve(self, job_id: int, fate: Fate, *, task: str = "", of: str = "") -> list[int]:
         """The musician's answer to what is unknown in a job; gives the conversions that it was about.
 
+        `of` names one of several, by its step or its file. A ticket is also taken for what was given up.
         Raises WrongUse where there is nothing to answer, or a ticket that could belong to several.
         """
         detail = self._journal.detail(job_id)
-        open_questions = [one for one in detail.conversions if one.state is C.UNKNOWN] if detail else []
+        open_questions = list(filter(_is_unanswered, detail.conversions)) if detail else []
+        if fate == "ticket" and not open_questions:
+            open_questions = self._journal.given_up_unknown(job_id)
+        open_questions = [one for one in open_questions if of in ("", *self._names(one))]
         if not open_questions:
             raise WrongUse(
                 f"in job {job_id} there is nothing that nobody knows.",
@@ -241,22 +270,27 @@ class Sending:
             return [open_questions[0].id]
         for one in open_questions:
             if fate == "resubmit":
-                self._journal.move_conversion(one.id, C.UNKNOWN, C.QUEUED, pay_again=1)
-            else:
+                self._journal.move_conversion(one.id, one.state, C.QUEUED, pay_again=1, ticket=None)
+            elif one.state is C.UNKNOWN:
                 left = OutcomeUnknown("you have left it; it may have been charged.")
                 self._journal.move_conversion(one.id, C.UNKNOWN, C.FAILED, error=left)
         return [one.id for one in open_questions]
 
+    def _names(self, conversion: ConversionRecord) -> tuple[str, ...]:
+        """What the musician may call it."""
+        file = self._journal.part(conversion.part_id).path
+        return conversion.step, conversion.conversion, file.name, file.stem, str(file)
+
     def _adopt(self, open_questions: list[ConversionRecord], task: str) -> None:
         conversion = open_questions[0]
         if len(open_questions) > 1:
-            which = ", ".join(f"{one.step} ({one.conversion})" for one in open_questions)
+            which = ", ".join(f"{one.step} of {self._names(one)[2]}" for one in open_questions)
             raise WrongUse(
                 f"a ticket is for one conversion, and {len(open_questions)} are unknown here: {which}.",
-                remedy="Answer with --resubmit or --forget, or name each part's own job.",
+                remedy="Say which one with --of, by the step or by the file.",
             )
         ticket = self._converters[conversion.converter].adopt(conversion.conversion, task)
-        self._journal.move_conversion(conversion.id, C.UNKNOWN, C.RUNNING, ticket=ticket)
+        self._journal.move_conversion(conversion.id, conversion.state, C.RUNNING, ticket=ticket)
 
     def called_back(self, nonce: str, task: str | None) -> None:
         """Somebody who has our nonce says that its conversion has changed: the converter is asked.
@@ -276,4 +310,12 @@ class Sending:
                 converter.poll(Ticket(ticket))
             except (TicketLost, WrongUse):
                 return
+            except TryLater as error:
+                log.info("job %d: its ticket came with a callback; %s", conversion.job_id, error)
             self._journal.move_conversion(conversion.id, C.UNKNOWN, C.RUNNING, ticket=ticket)
+
+
+def _is_unanswered(one: ConversionRecord) -> bool:
+    """Nobody knows what became of it; or it was answered with a ticket that MusicGPT does not know."""
+    lost = (one.error or {}).get("code") == TicketLost.code
+    return one.state is C.UNKNOWN or (one.state is C.FAILED and lost)

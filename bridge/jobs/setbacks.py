@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bridge.clock import Clock
 from bridge.errors import BridgeError, NotSent, TryLater, WorkerDied
 from bridge.jobs.model import ConversionState
@@ -30,6 +32,7 @@ class Setbacks:
         *,
         resume: ConversionState,
         without_end: bool = False,
+        **fields: Any,
     ) -> bool:
         """Waits and goes on with `resume`, or fails. False, as every step that has nothing more to do."""
         endless = without_end or isinstance(error, TryLater)
@@ -46,6 +49,7 @@ class Setbacks:
             resume=str(resume),
             attempt=conversion.attempt + 1,
             retry_at=self._clock.wall() + wait_s,
+            **fields,
         )
         return False
 

@@ -173,8 +173,7 @@ class Journal(Ledger):
         """
         if after not in CONVERSION_TRANSITIONS[before]:
             raise JournalError(f"a conversion does not go from {before} to {after}.")
-        if after not in CONVERSION_OPEN:
-            fields["ended_at"] = self._clock.wall()
+        fields["ended_at"] = None if after in CONVERSION_OPEN else self._clock.wall()
         fields.setdefault("retry_at", None)
         with self._transaction() as db:
             if bill is not None:
@@ -200,13 +199,20 @@ class Journal(Ledger):
                 "UPDATE conversions SET retry_at = NULL WHERE id = ? AND state = 'running'", (conversion_id,)
             )
 
-    def postpone_conversion(self, conversion_id: int, cache_key: str | None, retry_at: float) -> None:
-        """A queued or running conversion is looked at again at `retry_at` (wall clock)."""
+    def postpone_conversion(
+        self,
+        conversion_id: int,
+        cache_key: str | None,
+        retry_at: float,
+        *,
+        error: BridgeError | None = None,
+    ) -> None:
+        """A queued or running conversion is looked at again at `retry_at` (wall clock); `error`: why."""
         with self._transaction() as db:
             db.execute(
-                "UPDATE conversions SET retry_at = ?, cache_key = coalesce(?, cache_key)"
+                "UPDATE conversions SET retry_at = ?, cache_key = coalesce(?, cache_key), error_json = ?"
                 " WHERE id = ? AND state IN ('queued', 'running')",
-                (retry_at, cache_key, conversion_id),
+                (retry_at, cache_key, error_json(error), conversion_id),
             )
 
     def set_aside(self, kind: Literal["conversion", "delivery"], row_id: int, retry_at: float) -> None:
@@ -313,19 +319,21 @@ class Journal(Ledger):
     def retry_job(self, job_id: int, *, keeping: Iterable[str] = (), pay: bool = False) -> list[int]:
         """What failed or was cancelled is queued again; gives the parts that must be read again first.
 
-        A ticket of a converter in `keeping` is still good unless its work failed: it is asked for again.
+        A ticket of a converter in `keeping` is still good unless its work failed: it is asked for again, or
+        waits until the same, that is under way elsewhere, is there.
         `pay`: what may have been charged already is sent again all the same.
         """
         keepers = tuple(keeping)
         with self._transaction() as db:
             db.execute(
-                "UPDATE conversions SET state = 'running', retry_at = NULL, attempt = 0, error_json = NULL,"
-                " ended_at = NULL WHERE job_id = ? AND state IN ('failed', 'cancelled')"
+                "UPDATE OR IGNORE conversions SET state = 'running', retry_at = NULL, attempt = 0,"
+                " error_json = NULL, ended_at = NULL WHERE job_id = ? AND state IN ('failed', 'cancelled')"
                 f" AND ticket IS NOT NULL AND converter IN ({_marks(keepers)}) AND {_TICKET_IS_GOOD}",
                 (job_id, *keepers),
             )
             db.execute(
-                "UPDATE conversions SET pay_again = ? WHERE job_id = ? AND state IN ('failed', 'cancelled')",
+                f"UPDATE conversions SET pay_again = ?, ticket = CASE WHEN {_TICKET_IS_GOOD} THEN ticket END"
+                " WHERE job_id = ? AND state IN ('failed', 'cancelled')",
                 (int(pay), job_id),
             )
             for table, state in (("conversions", "queued"), ("deliveries", "pending")):

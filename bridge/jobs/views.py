@@ -219,16 +219,48 @@ class Views:
     def paid_in_vain(self, cache_key: str) -> SpendRecord | None:
         """The newest attempt at the very same request that may have been charged and came to nothing.
 
-        One whose state is "open" still has its ticket, so its result can be fetched for nothing.
+        One whose state is "open" still has its ticket, so its result can be fetched for nothing. None where
+        a later one came to something, or where the musician's yes to another is still to be used.
         """
         row = self._one(
             "SELECT s.* FROM spend s JOIN conversions c ON c.id = s.conversion_id"
-            " WHERE s.cache_key = ? AND (s.state = 'unknown' AND c.state IN ('failed', 'cancelled', 'queued')"
-            " OR s.state = 'open' AND c.state IN ('failed', 'cancelled'))"
+            " WHERE s.cache_key = ?1 AND s.state IN ('unknown', 'open')"
+            " AND (c.state IN ('failed', 'cancelled') OR c.state IN ('queued', 'asking') AND NOT c.pay_again)"
+            " AND s.id > (SELECT coalesce(max(id), 0) FROM spend WHERE cache_key = ?1 AND state = 'charged')"
             " ORDER BY s.id DESC LIMIT 1",
             cache_key,
         )
         return SpendRecord.from_row(row) if row else None
+
+    def sent_in_vain(self, conversion_id: int) -> int:
+        """How often a conversion was sent without anybody knowing what became of that."""
+        row = self._one(
+            "SELECT count(*) AS n FROM spend WHERE conversion_id = ? AND state = 'unknown'", conversion_id
+        )
+        return row["n"] if row else 0
+
+    def given_up_unknown(self, job_id: int) -> list[ConversionRecord]:
+        """The job's conversions that are over, while nobody can tell what became of their last request."""
+        rows = self._all(
+            "SELECT c.* FROM conversions c JOIN spend s ON s.conversion_id = c.id WHERE c.job_id = ?"
+            " AND c.state IN ('failed', 'cancelled') AND s.state = 'unknown'"
+            " AND s.id = (SELECT max(id) FROM spend WHERE conversion_id = c.id) ORDER BY c.id",
+            job_id,
+        )
+        return list(map(ConversionRecord.from_row, rows))
+
+    def made_in(self, job_id: int, like: ConversionRecord, cache_key: str) -> ConversionRecord | None:
+        """What that job has made of the same file in the same step by the same request."""
+        row = self._one(
+            "SELECT c.* FROM conversions c JOIN parts p ON p.id = c.part_id WHERE c.job_id = ? AND c.step = ?"
+            " AND c.cache_key = ? AND c.state = 'done' AND p.path = (SELECT path FROM parts WHERE id = ?)"
+            " ORDER BY c.id DESC LIMIT 1",
+            job_id,
+            like.step,
+            cache_key,
+            like.part_id,
+        )
+        return ConversionRecord.from_row(row) if row else None
 
     def risked_by_retry(self, job_id: int) -> float | None:
         """US dollars that a retry of the job may cost once more; None: nothing of it was paid for."""
@@ -242,6 +274,15 @@ class Views:
             job_id,
         )
         return row["usd"] if row else None
+
+    def twin_in_flight(self, cache_key: str) -> ConversionRecord | None:
+        """The conversion that was handed over with this very request and is not over."""
+        row = self._one(
+            f"SELECT * FROM conversions WHERE {_OPEN_CONVERSION} AND cache_key = ?"
+            " AND state NOT IN ('queued', 'asking') ORDER BY id LIMIT 1",
+            cache_key,
+        )
+        return ConversionRecord.from_row(row) if row else None
 
     def has_consent(self, folder: Path) -> bool:
         """True when the musician has said that audio of this folder, or of one above it, may be sent."""

@@ -42,6 +42,14 @@ def questions(details: list[dict[str, Any]]) -> list[asking.Question]:
     return asking.questions(details, host="api.example", folder_of=lambda path: path.parent)
 
 
+def test_a_reference_is_asked_for_by_its_own_folder(tmp_path: Path) -> None:
+    question = NeedsConsent("this would send it.", file="/mixes/loud.wav")
+    [of_mixes] = questions(asking_job(tmp_path, question, "/song/a.wav"))
+    assert of_mixes.arguments == {"folder": str(Path("/mixes"))}
+    assert "  loud.wav: this would send it." in of_mixes.words
+    assert list(of_mixes.jobs.values()) == ["a.wav"]
+
+
 def test_one_question_for_each_folder(tmp_path: Path) -> None:
     details = asking_job(
         tmp_path,

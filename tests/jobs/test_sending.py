@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bridge.cli import describe
 from bridge.converters.base import ConversionRequest, Ticket
 from bridge.errors import (
     ChargedFailure,
@@ -142,6 +143,24 @@ def test_a_private_file_does_not_leave_as_a_reference_either(
     error = _job_in(works, job, J.FAILED).conversions[0].error
     assert error is not None
     assert (error["code"], error["file"], paid.submitted) == ("not-allowed", str(reference), [])
+
+
+def test_a_reference_is_asked_for_like_the_bounce(
+    make_works: MakeWorks, paid: FakeConverter, tmp_path: Path
+) -> None:
+    works = make_works(SendingRules(may_upload=lambda file: "never" if file.parent.name == "no" else "ask"))
+    works.journal.allow_upload(tmp_path / "songs")
+    rows = []
+    for folder in ("no", "other"):
+        reference = str(tmp_path / folder / "loud.wav")
+        master = replace(planned("musicgpt", reference_audio_file=reference), conversion="audio_mastering")
+        song = tmp_path / "songs" / f"{folder}.wav"
+        rows.append(add_job(works.journal, song, samples=folder, conversions=(master,)))
+    assert _row(works, rows[0], C.FAILED).error["code"] == "not-allowed"  # type: ignore[index]  # it has one
+    assert _row(works, rows[1], C.ASKING).error["code"] == "needs-consent"  # type: ignore[index]  # it has one
+    assert paid.submitted == []
+    assert works.journal.allow_upload(tmp_path / "other") == 1
+    _row(works, rows[1], C.DONE)
 
 
 def test_a_ticket_that_cannot_be_written_down_is_at_least_in_the_log(
@@ -347,6 +366,34 @@ def test_an_unknown_fate_is_resolved_by_its_ticket(
     assert _row(works, job, C.DONE).ticket == ticket
     assert len(paid.submitted) == 2, "the test's own and the lost one: none more"
     assert _bills(works) == [("charged", 0.01)]
+
+
+def test_a_wrong_ticket_can_be_answered_again(unknown: tuple[Works, int], paid: FakeConverter) -> None:
+    works, job = unknown
+    right = paid.submit(replace(paid.submitted[0], nonce=""))
+    works.steps.sending.resolve(job, "ticket", task="a slip of the pen")
+    assert _row(works, job, C.FAILED).error["code"] == "ticket-lost"  # type: ignore[index]  # it has one
+    works.steps.sending.resolve(job, "ticket", task=right)
+    assert _row(works, job, C.DONE).ticket == right
+    assert len(paid.submitted) == 2, "the test's own and the lost one: none more"
+
+
+def test_a_twin_of_what_nobody_knows_says_so_and_goes_on_after_the_answer(
+    unknown: tuple[Works, int], paid: FakeConverter, tmp_path: Path
+) -> None:
+    works, job = unknown
+    twin = add_job(works.journal, tmp_path / "b.wav", conversions=PAID)
+
+    def told() -> JobDetail | None:
+        found = works.journal.detail(twin)
+        return found if found and found.conversions[0].error else None
+
+    detail = eventually(told, what="the twin to say why it waits")
+    assert f"job {job}" in detail.conversions[0].error["message"]  # type: ignore[index]  # it has one
+    assert describe.is_stuck(detail.to_json()), "nobody sits and waits for it"
+    works.steps.sending.resolve(job, "resubmit")
+    assert _row(works, job, C.DONE)
+    assert _row(works, twin, C.DONE).cached
 
 
 def test_an_unknown_fate_is_sent_again_when_the_musician_says_so(

@@ -57,6 +57,7 @@ def test_a_journal_of_the_first_version_is_read_and_migrated(tmp_path: Path) -> 
     for name in ("nonce", "quote_usd", "cost_usd", "pay_again"):
         journal._db.execute(f"ALTER TABLE conversions DROP COLUMN {name}")
     journal._db.execute("ALTER TABLE artifacts DROP COLUMN about_json")
+    journal._db.execute("ALTER TABLE jobs DROP COLUMN again_of")
     journal._db.execute("PRAGMA user_version = 1")
     journal.close()
     reading = connect(path, read_only=True)  # the command line, before the new bridge has run
