@@ -28,7 +28,8 @@ class SystemProgram:
 class Part:
     """A Python package that may have to be compiled here, so it is installed in a pip call of its own.
 
-    `requirement` is pinned (`evdev==1.9.2`) and needs nothing that the core lock has not.
+    `requirement` is pinned (`evdev==1.9.2`), several stand side by side; they need nothing that the core lock
+    has not.
     `build_needs`: the system packages that compiling takes, for each manager, separated by spaces.
     `platforms`: values of `sys.platform` that it is for; none = all.
     """
@@ -56,10 +57,51 @@ FOR_TESTS: tuple[SystemProgram, ...] = (
         packages={"apt": "sndfile-programs", "dnf": "libsndfile-utils", "brew": "libsndfile"},
     ),
     SystemProgram(name="ardour7-lua", gives="tests with a real DAW", packages={"apt": "ardour"}),
+    SystemProgram(name="jackd", gives="tests with virtual MIDI ports", packages={"apt": "jackd2"}),
+    SystemProgram(name="Xvfb", gives="tests of hotkeys", packages={"apt": "xvfb"}),
+    SystemProgram(name="xdotool", gives="tests of hotkeys", packages={"apt": "xdotool"}),
 )
 
-# Nothing in the bridge uses a compiled part yet.
-PARTS: tuple[Part, ...] = ()
+PARTS: tuple[Part, ...] = (
+    # Only Python 3.13 has to compile it: for the others the core lock has it.
+    Part(
+        name="python-rtmidi",
+        requirement="python-rtmidi==1.5.8",
+        gives="MIDI ports",
+        build_needs={
+            "apt": "gcc g++ libjack-jackd2-dev libasound2-dev",
+            "dnf": "gcc-c++ pipewire-jack-audio-connection-kit-devel alsa-lib-devel",
+        },
+    ),
+    Part(
+        name="JACK-Client",
+        requirement="JACK-Client==0.5.7",
+        gives="frame-exact MIDI on JACK",
+        platforms=("linux",),
+    ),
+    # evdev, which pynput asks for on Linux, reads the keyboard's device files and would have to be compiled: we
+    # only listen to X11.
+    Part(
+        name="pynput",
+        requirement="pynput==1.8.2 python-xlib==0.33 six==1.17.0",
+        gives="global hotkeys",
+        platforms=("linux",),
+    ),
+    Part(
+        name="pynput",
+        requirement="pynput==1.8.2 six==1.17.0 pyobjc-core==11.1 pyobjc-framework-Cocoa==11.1 "
+        "pyobjc-framework-Quartz==11.1 pyobjc-framework-ApplicationServices==11.1 "
+        "pyobjc-framework-CoreText==11.1",
+        gives="global hotkeys",
+        platforms=("darwin",),
+    ),
+    Part(
+        name="pynput",
+        requirement="pynput==1.8.2 six==1.17.0",
+        gives="global hotkeys",
+        platforms=("win32",),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -162,7 +204,7 @@ def install_parts(
 
 def _install_part(part: Part, pip: Sequence[str], keep_open: int | None) -> Outcome:
     say(f"Installing {part.name} …")
-    command = [*pip, "install", "--quiet", "--no-deps", part.requirement]
+    command = [*pip, "install", "--quiet", "--no-deps", *part.requirement.split()]
     done = run(command, timeout_s=900, keep_open=keep_open)
     if not done.ok and may_install() and "apt" in part.build_needs:
         say(f"Installing what compiling {part.name} takes …")
