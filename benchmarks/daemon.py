@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +52,9 @@ def music(seconds: float, seed: int) -> np.ndarray:
 
 
 class Trial:
-    """A daemon of its own on a temporary folder."""
+    """A daemon of its own on a temporary folder. `more` is what else its settings say."""
 
-    def __init__(self) -> None:
+    def __init__(self, more: str = "", environment: Mapping[str, str] | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="daw-bridge-benchmark-"))
         self.watched, self.out, self.home = (self.folder / name for name in ("in", "out", "home"))
         self.watched.mkdir()
@@ -62,9 +62,9 @@ class Trial:
         store = ModelStore(self.home / "models")
         for name in store.by_default():
             store.pull(name, report=lambda _: None)
-        text = SETTINGS.format(watched=self.watched, out=self.out)
+        text = SETTINGS.format(watched=self.watched, out=self.out) + more
         (self.home / "config.toml").write_text(text, encoding="utf-8")
-        environment = {**os.environ, "BRIDGE_HOME": str(self.home)}
+        environment = {**os.environ, "BRIDGE_HOME": str(self.home), **(environment or {})}
         nowhere = subprocess.DEVNULL
         command = [sys.executable, "-m", "bridge", "run"]
         self.process = subprocess.Popen(

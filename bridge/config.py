@@ -19,11 +19,21 @@ from typing import Annotated, Any, Literal
 import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from bridge.config_controls import CONTROLS_TEMPLATE, HotkeyTable, MidiSettings, PadTable
 from bridge.errors import ConfigError
 from bridge.home import home
 from bridge.toml_faults import Place, at_line, did_you_mean, faults_of, lines_of, listed, syntax_fault
 
-__all__ = ["Settings", "WatchedFolder", "default_folders", "home", "load", "write_template"]
+__all__ = [
+    "Settings",
+    "WatchedFolder",
+    "default_folders",
+    "home",
+    "load",
+    "parse",
+    "template",
+    "write_template",
+]
 
 CONFIG_NAME = "config.toml"
 
@@ -114,6 +124,9 @@ class Settings(_Table):
     engine: EngineSettings = EngineSettings()
     server: ServerSettings = ServerSettings()
     musicgpt: MusicGPTSettings = MusicGPTSettings()
+    midi: MidiSettings = MidiSettings()
+    pads: tuple[PadTable, ...] = ()
+    hotkeys: tuple[HotkeyTable, ...] = ()
     tempo_bpm: Annotated[float | None, BeforeValidator(_unknown_tempo)] = Field(default=None, ge=20, le=400)
     """None, in the file 0: not known."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -171,13 +184,16 @@ def load(bridge_home: Path, environment: Mapping[str, str] | None = None) -> Set
     Raises ConfigError that lists every fault with its line.
     """
     path = bridge_home / CONFIG_NAME
-    text = _read(path)
+    return parse(_read(path), path, os.environ if environment is None else environment)
+
+
+def parse(text: str, path: Path, environment: Mapping[str, str]) -> Settings:
+    """The settings in a text; `path` is where it stands, or will. Raises ConfigError as `load` does."""
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         message, remedy = syntax_fault(error)
         raise ConfigError(message, file=path, remedy=remedy) from error
-    environment = os.environ if environment is None else environment
     origins = _apply_environment(data, environment)
     faults: list[str] = []
     try:
@@ -202,10 +218,11 @@ def _read(path: Path) -> str:
         ) from error
 
 
-_TABLES: Mapping[str, type[_Table]] = {
+_TABLES: Mapping[str, type[BaseModel]] = {
     "engine": EngineSettings,
     "server": ServerSettings,
     "musicgpt": MusicGPTSettings,
+    "midi": MidiSettings,
 }
 _TOP_KEYS = ("tempo_bpm", "log_level")
 
@@ -319,14 +336,20 @@ project_folder = {out_path}     # results go here; without it they lie beside th
 """
 
 
+def template() -> str:
+    """A config.toml that watches the default folder and shows every setting."""
+    folder = default_folders()[0]
+    in_path, out_path = _quoted(folder.path), _quoted(folder.project_folder)
+    return TEMPLATE.format(in_path=in_path, out_path=out_path) + CONTROLS_TEMPLATE
+
+
 def write_template(bridge_home: Path) -> Path:
     """Writes a commented config.toml and gives its path.
 
     Raises ConfigError where there is one already: it is never overwritten.
     """
     path = bridge_home / CONFIG_NAME
-    folder = default_folders()[0]
-    text = TEMPLATE.format(in_path=_quoted(folder.path), out_path=_quoted(folder.project_folder))
+    text = template()
     try:
         bridge_home.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:

@@ -12,9 +12,9 @@ import subprocess
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from bridge.actions import LOOK_TIMEOUT_S
+from bridge.actions import LOOK_TIMEOUT_S, Surface
 from bridge.clock import Clock, SystemClock
 from bridge.config import (
     Settings,
@@ -31,6 +31,7 @@ from bridge.converters.fitting import EngineFitter
 from bridge.converters.local import LocalConverter
 from bridge.converters.musicgpt import MusicGPTConverter
 from bridge.delivery.desk import DeliveryDesk
+from bridge.delivery.streaming import Streaming
 from bridge.engine.models import ModelStore
 from bridge.engine.worker import Worker, WorkerOptions, engine_log
 from bridge.errors import BridgeError
@@ -47,15 +48,32 @@ from bridge.jobs.runner import Runner
 from bridge.jobs.sending import Fate
 from bridge.jobs.store import JOURNAL_NAME, Journal
 from bridge.keys import KeyRing
+from bridge.media.musical_context import Told
+from bridge.midi.messages import Play
 from bridge.owner import OwnerNote, Ownership
 from bridge.presets import PresetShelf
-from bridge.supervisor import Supervisor
+from bridge.supervisor import Child, Supervisor
+from bridge.surface.idle import IdleSurface
+from bridge.surface.memory import Memory
 
 if TYPE_CHECKING:
     from bridge.server.control import ControlServer
+    from bridge.surface.control_surface import ControlSurface
     from bridge.triggers.folder import FolderTrigger
 
 log = logging.getLogger(__name__)
+
+
+class Hands(Surface, Protocol):
+    """A surface that also plays, and hears clocks."""
+
+    def play(self, order: Play) -> str:
+        """Plays it; gives why not, else nothing."""
+        ...
+
+    def overheard(self, closed_at: float, duration_s: float) -> Told | None:
+        """What a clock said while a bounce of that length was made, which was closed then."""
+        ...
 
 
 class _EngineChild:
@@ -132,14 +150,20 @@ class BridgeCore:
         self.rules = sending_rules(settings)
         cache = Cache(home / "cache" / "results")
         self.steps = ConversionSteps(self.journal, cache, self.converters, self.feed, clock, self.rules)
-        desk = DeliveryDesk(
+        self.memory = Memory(home)
+        self.surface = self._make_surface()
+        self.desk = DeliveryDesk(
             self.journal,
             clock,
             settings_bpm=settings.tempo_bpm,
             fingerprint=lambda converter, conversion: self.converters[converter].fingerprint(conversion),
+            streaming=Streaming(home / "cache" / "played", self.surface.play),
         )
-        self.runner = Runner(self.journal, self.steps, self.converters, desk.handle, clock)
-        self.intake = Intake(self.journal, self.steps, self.presets, self.local)
+        self.runner = Runner(self.journal, self.steps, self.converters, self.desk.handle, clock)
+        self.intake = Intake(self.journal, self.steps, self.presets, self.local, self.surface.overheard)
+
+    def _make_surface(self) -> Hands:
+        return IdleSurface(self.memory)
 
     # What actions ask
 
@@ -186,17 +210,22 @@ class BridgeCore:
     def allow_upload(self, folder: Path) -> int:
         return self.journal.allow_upload(folder)
 
+    def play(self, job_id: int, role: str, how: Mapping[str, Any]) -> Mapping[str, str]:
+        return self.desk.play(job_id, role, how)
+
     def rescan(self) -> None:
         """Without triggers there is nothing to look through."""
 
 
 class Daemon(BridgeCore):
-    """The whole: the core, the supervisor, one trigger for each watched folder, the control API."""
+    """The whole: the core, pads and keys, the supervisor, one trigger for each folder, the control API."""
 
     def start(self) -> None:
         super().start()
         with ExitStack() as stack:
             stack.push(self._stack)
+            self.controls.start()
+            stack.callback(self.controls.stop)
             self._start_supervisor(stack)
             self._start_triggers(stack)
             port = self._start_server(stack)
@@ -207,8 +236,19 @@ class Daemon(BridgeCore):
             self.local.warm()
             self._stack = stack.pop_all()
 
+    def _make_surface(self) -> Hands:
+        from bridge.surface.control_surface import ControlSurface
+
+        self.controls: ControlSurface = ControlSurface(
+            self, self.settings, self.memory, self.feed, self.clock
+        )
+        return self.controls
+
     def _start_supervisor(self, stack: ExitStack) -> None:
-        self.supervisor = Supervisor({"engine": _EngineChild(self.worker, self.local)}, self.clock)
+        children: dict[str, Child] = {"engine": _EngineChild(self.worker, self.local)}
+        if self.settings.midi.enabled:
+            children["midi"] = self.controls.midi
+        self.supervisor = Supervisor(children, self.clock)
         self.supervisor.start()
         stack.callback(self.supervisor.stop)
 
@@ -273,6 +313,7 @@ class Daemon(BridgeCore):
                 "plan": self.settings.musicgpt.plan,
                 "spent_today_usd": self.journal.spent_usd(since=day_began(self.clock.wall())),
             },
+            "controls": self.controls.status(),
             "jobs": self.journal.counts(),
         }
 

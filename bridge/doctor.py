@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -32,12 +33,15 @@ CONNECT_WITHIN_S = 3.0
 PARTS_NAME = "daw-bridge-parts.json"
 
 
+State = Literal["ok", "warn", "fail"]
+
+
 @dataclass(frozen=True)
 class Check:
     """One row: `what` was found, and what to do where it is not "ok"."""
 
     name: str
-    state: Literal["ok", "warn", "fail"]
+    state: State
     what: str
     remedy: str = ""
 
@@ -77,9 +81,7 @@ def _home(home: Path) -> Iterator[Check]:
         return
     yield Check("home", "ok", str(home))
     free_mb = shutil.disk_usage(home).free // 1_000_000
-    state: Literal["ok", "warn", "fail"] = (
-        "fail" if free_mb < NO_DISK_MB else "warn" if free_mb < LITTLE_DISK_MB else "ok"
-    )
+    state: State = "fail" if free_mb < NO_DISK_MB else "warn" if free_mb < LITTLE_DISK_MB else "ok"
     yield Check("disk", state, f"{free_mb} MB free", "Make room on the disk of BRIDGE_HOME.")
 
 
@@ -307,6 +309,27 @@ def _daemon(home: Path) -> Iterator[Check]:
     yield Check("control API", "ok", f"answers on {note.host}:{note.port}")
 
 
+def _midi(home: Path) -> Iterator[Check]:
+    from bridge import doctor_controls
+    from bridge.cli.connection import DaemonConnection
+    from bridge.owner import is_owned, read_note
+
+    settings, note = _settings(home), read_note(home)
+    told = None
+    if is_owned(home) and note is not None and note.port:
+        told = DaemonConnection(home, note).status()["controls"]
+    rows = (doctor_controls.midi(settings, told), doctor_controls.link(settings))
+    yield from (Check(*row) for row in chain(*rows))
+
+
+def _controls(home: Path) -> Iterator[Check]:
+    from bridge import doctor_controls
+
+    settings = _settings(home)
+    rows = (doctor_controls.controls(settings, home), doctor_controls.hotkeys(settings))
+    yield from (Check(*row) for row in chain(*rows))
+
+
 def _parts(_home: Path) -> Iterator[Check]:
     """What scripts/run.py could not install: it works without, but something is missing."""
     path = Path(sys.prefix) / PARTS_NAME
@@ -336,5 +359,7 @@ CHECKS: tuple[tuple[str, Callable[[Path], Iterator[Check]]], ...] = (
     ("address", _address),
     ("webhook", _webhook),
     ("control API", _daemon),
+    ("midi", _midi),
+    ("pads", _controls),
     ("part", _parts),
 )

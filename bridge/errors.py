@@ -172,6 +172,12 @@ class DeliveryError(BridgeError):
     code = "delivery"
 
 
+class NoMidi(BridgeError):
+    """There is no MIDI port, or nobody to play."""
+
+    code = "no-midi"
+
+
 class JournalError(BridgeError):
     code = "journal"
 

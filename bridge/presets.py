@@ -11,21 +11,30 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from string import Formatter
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ValidationError
 
 from bridge.conversions import catalogue
 from bridge.conversions.model import Input
 from bridge.errors import PresetError
-from bridge.media.musical_context import Told, exact_bpm, meter_map
-from bridge.media.musical_time import Key, KeyPoint, TempoMap
+from bridge.preset_tables import SOURCE, Deliver, Preset, QuantiseTable, Step
 from bridge.toml_faults import did_you_mean, faults_of, listed, syntax_fault
 
-SOURCE = "source"
+__all__ = [
+    "BARE",
+    "SOURCE",
+    "Deliver",
+    "LoadedPreset",
+    "Preset",
+    "PresetShelf",
+    "QuantiseTable",
+    "Step",
+]
+
 SHIPPED = next(
     (
         folder
@@ -39,71 +48,13 @@ SHIPPED = next(
 )
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
-
-
-class Step(_Table):
-    """One conversion: `from` is "source", "step.role", or "step" for every artifact of that step."""
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    conversion: str
-    from_: str = Field(default=SOURCE, alias="from")
-    converter: Literal["auto", "local", "musicgpt"] = "auto"
-    parameters: dict[str, bool | int | float | str | list[Any]] = {}
-
-    @field_validator("conversion")
-    @classmethod
-    def _spelt_as_in_the_table(cls, name: str) -> str:
-        return catalogue.canonical(name)
-
-
-class QuantiseTable(_Table):
-    """Notes drawn to a grid: `grid` as a note value, `strength` and `swing` 0 to 1."""
-
-    grid: str = Field(default="1/16", pattern=r"^1/(1|2|3|4|6|8|12|16|24|32|48|64)$")
-    strength: float = Field(default=1.0, ge=0, le=1)
-    swing: float = Field(default=0.0, ge=0, le=1)
-
-
-class Deliver(_Table):
-    """One delivery: which results (`step.role`, `step`, or everything) go where, under which name."""
-
-    to: Literal["project_folder"] = "project_folder"
-    from_: str = Field(default="*", alias="from")
-    pattern: str = "{bounce}_{role}.{ext}"
-    sidecar: bool = True
-    midi_start: Literal["bounce", "bar", "project"] = "bounce"
-    """Where a MIDI file's bar 1 is: at the bounce's first sample, at its bar line, or the project's."""
-    quantise: QuantiseTable | None = None
-
-
-class Preset(_Table):
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    title: str
-    about: str = ""
-    tempo_bpm: float | None = Field(default=None, ge=20, le=400)
-    meter: str | None = Field(default=None, pattern=r"^[1-9][0-9]?/(1|2|4|8|16|32)$")
-    key: str | None = Field(default=None, pattern=r"^[A-G](#|b)?(m|maj|min| major| minor)?$")
-    steps: tuple[Step, ...] = Field(min_length=1)
-    deliver: tuple[Deliver, ...] = (Deliver(),)
-
-    def told(self) -> Told:
-        """What it tells about the music of every bounce it is applied to."""
-        return Told(
-            "preset",
-            tempo=None if self.tempo_bpm is None else TempoMap.constant(exact_bpm(self.tempo_bpm)),
-            meters=None if self.meter is None else meter_map(self.meter),
-            keys=() if self.key is None else (KeyPoint(Fraction(0), Key.named(self.key)),),
-        )
-
-
 INPUT_OF: Mapping[str, Input] = {
     ".txt": "text",
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp"), "image"),
 }
 """What a file is that is no audio, by its name."""
 OTHER_SUFFIXES = frozenset(INPUT_OF)
+MIDI_SUFFIX = "mid"
 NO_AUDIO = frozenset({"mid", "csv", "json", "txt", "png"})
 """Suffixes of results that no conversion of audio can begin with."""
 
@@ -133,6 +84,10 @@ class PresetShelf:
     def all(self) -> list[LoadedPreset]:
         """Every preset, sorted by name; broken ones with their error."""
         return sorted((_loaded(path) for path in self._files().values()), key=lambda loaded: loaded.name)
+
+    def names(self) -> list[str]:
+        """The names of all, sorted, usable or not."""
+        return sorted(self._files())
 
     def get(self, name: str) -> Preset:
         """Raises PresetError with all the preset's faults, or with the nearest name."""
@@ -170,10 +125,17 @@ def load(path: Path) -> Preset:
     """The preset in the file `path`. Raises PresetError listing all its faults."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-        preset = Preset.model_validate(tomllib.loads(text))
     except (OSError, UnicodeDecodeError) as error:
         remedy = "It must be a UTF-8 text that you may read."
         raise PresetError(f"it cannot be read: {error}.", file=path, remedy=remedy) from error
+    return _parsed(path, text)
+
+
+@lru_cache(maxsize=128)
+def _parsed(path: Path, text: str) -> Preset:
+    """What the text says. Kept: a press of a pad asks for its preset twice, and milliseconds count."""
+    try:
+        preset = Preset.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         message, remedy = syntax_fault(error)
         raise PresetError(message, file=path, remedy=remedy) from error
@@ -209,6 +171,7 @@ def _faults(preset: Preset, stem: str) -> Iterator[str]:
     for deliver in preset.deliver:
         if deliver.from_ != "*":
             yield from _reference_faults("deliver", deliver.from_, roles, allow_source=False)
+        yield from _stream_faults(preset, deliver)
         yield from _pattern_faults(deliver.pattern)
     yield from _name_clashes(preset)
 
@@ -255,6 +218,19 @@ def _parameter_faults(step: Step, row: catalogue.Conversion) -> Iterator[str]:
         yield from errors[:1]
 
 
+def _stream_faults(preset: Preset, deliver: Deliver) -> Iterator[str]:
+    """Only notes can be played out of a MIDI port."""
+    if deliver.to == "stream":
+        found = {f"'{step.name}.{one.role}'": one.suffix for step, one, _ in _results(preset, deliver.from_)}
+        wrong = [name for name, suffix in found.items() if suffix != MIDI_SUFFIX]
+        fit = [name for name, suffix in found.items() if suffix == MIDI_SUFFIX]
+        if wrong:
+            hint = f" Write from = {' or '.join(fit)}." if fit else " Name a step that returns MIDI."
+            yield f"deliver: to = 'stream' plays notes, and {', '.join(wrong)} has none.{hint}"
+    elif deliver.stream is not None:
+        yield "deliver: stream says how notes are played, so it goes with to = 'stream'."
+
+
 def _pattern_faults(pattern: str) -> Iterator[str]:
     what = f"deliver: pattern = '{pattern}'"
     try:
@@ -283,7 +259,7 @@ def _name_clashes(preset: Preset) -> Iterator[str]:
     """Two results of one bounce that would get the same name: the second would become "name (2)"."""
     taken: dict[str, str] = {}
     for deliver in preset.deliver:
-        if any(_pattern_faults(deliver.pattern)):
+        if deliver.to == "stream" or any(_pattern_faults(deliver.pattern)):
             continue
         for step, result, fed_by in _results(preset, deliver.from_):
             what = f"{step.name}.{result.role}" + ("" if fed_by == SOURCE else f" of {fed_by}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,9 @@ from typing import Any
 from bridge.converters.base import Artifact, Capability, ConversionRequest, Lane, Progress, Quote, Ticket
 from bridge.errors import AudioError, BridgeError, Cancelled, TicketLost
 from bridge.jobs.model import Fingerprint, Source
+from bridge.midi import messages
+from bridge.midi.board import OPENED_ANEW, OWN, Incoming, SystemEnded
+from bridge.midi.port_names import loopback, matching
 
 
 class ManualClock:
@@ -198,3 +201,153 @@ def _look(found: Future[Source], path: Path, fingerprint: Fingerprint) -> None:
             duration_s=len(data) / 48_000,
         )
     )
+
+
+class FakePorts:
+    """MIDI ports in memory: tests plug devices in and out, say what they send, and read what they got.
+
+    Without `makes_ports` it is as on Windows, where our own port is a loopback port that is there.
+    """
+
+    def __init__(self, *, makes_ports: bool = True) -> None:
+        self.sent: list[tuple[float, str, tuple[int, ...]]] = []
+        """What got through: when it was asked for, the port, and the message."""
+        self.ended = False
+        self.connections = messages.Joined()
+        self.now = 0.0
+        self._makes_ports = makes_ports
+        self._devices: dict[str, tuple[bool, bool]] = {}
+        self._wanted = messages.Configure(port="")
+        self._also: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+        self._demanded: set[str] = set()
+        self._state = messages.Ports("")
+        self._open: set[str] = set()
+        self._arrived: list[Incoming] = []
+        self._renewed: list[str] = []
+        self._told = messages.Joined()
+        self._look_at = 0.0
+
+    # What tests do with it
+
+    def plug(self, name: str, *, source: bool = True, sink: bool = True) -> None:
+        self._devices[name] = (source, sink)
+
+    def unplug(self, name: str) -> None:
+        del self._devices[name]
+
+    def receive(self, port: str, *data: Sequence[int], at_s: float | None = None) -> None:
+        """A device sends; heard where its port is listened to, or at our own virtual input."""
+        if port in (*self._state.listening, self.virtual_input()):
+            at_s = self.now if at_s is None else at_s
+            self._arrived += [Incoming(port, tuple(one), at_s) for one in data]
+
+    def got(self, port: str) -> list[tuple[int, ...]]:
+        return [data for _, name, data in self.sent if name == port]
+
+    # The board
+
+    def configure(self, wanted: messages.Configure) -> None:
+        if any(getattr(self._wanted, name) != getattr(wanted, name) for name in OPENED_ANEW):
+            self._open.clear()
+        self._wanted = wanted
+        self._demanded.clear()
+        self._look_at = 0.0
+
+    def also(self, inputs: Iterable[str] = (), outputs: Iterable[str] = ()) -> bool:
+        before, self._also = self._also, (frozenset(inputs), frozenset(outputs))
+        return before != self._also
+
+    def look(self, now: float) -> bool:
+        self._mind_the_end()
+        before, self._look_at = self._state, now + 1.0
+        sources = tuple(name for name, (source, _) in self._devices.items() if source)
+        sinks = tuple(name for name, (_, sink) in self._devices.items() if sink)
+        own = self._wanted.port if self._makes_ports else loopback(sinks, self._wanted.port)
+        echo = "" if self._makes_ports else own
+        meant = matching(sources, self._wanted.inputs)
+        outputs = matching(sinks, (*self._wanted.outputs, *self._wanted.clock_to))
+        played = {*outputs, *self._also[1], *self._demanded, echo}
+        self._state = messages.Ports(
+            "fake",
+            why="" if own or self._makes_ports else "There is no port to play out of.",
+            inputs=sources,
+            outputs=sinks,
+            listening=tuple(
+                name for name in sources if (name in meant and name != echo) or name in self._also[0]
+            ),
+            playing_to=tuple(name for name in sinks if name in played),
+            virtual=self._virtual(own),
+        )
+        opened = {*self._state.playing_to, *self._state.virtual} - {self.virtual_input()}
+        self._renewed += sorted(opened - self._open)
+        self._open = opened
+        return self._state != before
+
+    def next_look_at(self) -> float:
+        return self._look_at
+
+    def state(self) -> messages.Ports:
+        return self._state
+
+    def heard(self, now: float) -> list[Incoming]:
+        self._mind_the_end()
+        self.now = now
+        arrived, self._arrived = self._arrived, []
+        return sorted(arrived, key=lambda one: one.at_s)
+
+    def polled(self) -> bool:
+        return False
+
+    def targets(self, pattern: str) -> list[str]:
+        own = self._wanted.port if self._makes_ports else loopback(self._state.outputs, self._wanted.port)
+        if pattern == OWN:
+            names = (own, *matching(self._state.outputs, self._wanted.outputs))
+            return [name for name in dict.fromkeys(names) if name in self._open]
+        meant = matching(self._state.outputs, [pattern])
+        if not self._demanded.issuperset(meant):
+            self._demanded.update(meant)
+            self.look(self._look_at - 1.0)
+        return [name for name in self._open if name in meant or matching([name], [pattern])]
+
+    def renewed(self) -> list[str]:
+        names, self._renewed = self._renewed, []
+        return names
+
+    def send(self, port: str, data: tuple[int, ...], at_s: float) -> None:
+        self._mind_the_end()
+        if port in self._open and (port in self._devices or port in self._state.virtual):
+            self.sent.append((at_s, port, data))
+
+    def lead_s(self, port: str) -> float:  # noqa: ARG002  no port of ours needs any
+        return 0.0
+
+    def virtual_input(self) -> str:
+        name = f"{self._wanted.port} in"
+        return name if name in self._state.virtual else ""
+
+    def through(self) -> str:
+        name = f"{self._wanted.port} Thru"
+        return name if name in self._state.virtual else ""
+
+    def joined(self) -> messages.Joined | None:
+        before, self._told = self._told, self.connections
+        return self._told if before != self._told else None
+
+    def join(self, wanted: messages.Joined, now: float) -> None:  # noqa: ARG002  at once
+        self.connections = wanted
+        self._renewed += [name for name in self._state.virtual if f"{name}:{name}" in wanted.sources]
+
+    def troubles(self) -> list[messages.Trouble]:
+        return []
+
+    def close(self) -> None:
+        self._open.clear()
+
+    def _virtual(self, own: str) -> tuple[str, ...]:
+        if not self._makes_ports or not own:
+            return ()
+        return (own, *([f"{own} Thru"] if self._wanted.through else []), f"{own} in")
+
+    def _mind_the_end(self) -> None:
+        if self.ended:
+            raise SystemEnded

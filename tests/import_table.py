@@ -19,24 +19,31 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "home": EVERYWHERE,
     "owner": EVERYWHERE | {"home"},
     "toml_faults": EVERYWHERE,
-    "testing": EVERYWHERE | {"conversions", "converters.base", "jobs.model"},
+    "testing": EVERYWHERE
+    | {"conversions", "converters.base", "jobs.model", "midi.board", "midi.messages", "midi.port_names"},
     # facts and formats
     "media": frozenset({"errors"}),
     "conversions": frozenset({"errors", "media"}),
-    "config": EVERYWHERE | {"toml_faults", "home"},
-    "presets": EVERYWHERE | {"toml_faults", "conversions", "media"},
+    "key_names": frozenset(),
+    "toml_editing": frozenset(),
+    "config_controls": EVERYWHERE | {"key_names", "midi.messages", "midi.patterns", "midi.controller_maps"},
+    "config": EVERYWHERE | {"config_controls", "toml_faults", "home"},
+    "preset_tables": frozenset({"conversions", "media"}),
+    "presets": EVERYWHERE | {"toml_faults", "conversions", "media", "preset_tables"},
     # the work
     "engine": frozenset({"errors", "media"}),
     "midi": EVERYWHERE | {"media", "logs"},
     "supervisor": EVERYWHERE | {"logs"},
-    "triggers": EVERYWHERE | {"media", "jobs", "config", "logs"},
+    "triggers": EVERYWHERE | {"key_names", "media", "jobs", "config", "logs"},
     "jobs": EVERYWHERE | {"media", "config", "presets", "conversions", "converters.base", "logs"},
     "converters": EVERYWHERE
     | {"media", "config", "conversions", "engine", "jobs.model", "keys", "supervisor", "logs"},
-    "delivery": EVERYWHERE | {"media", "config", "presets", "jobs", "logs"},
+    "delivery": EVERYWHERE | {"media", "midi.messages", "config", "presets", "jobs", "logs"},
     # what the musician touches
     "answerers": EVERYWHERE | {"conversions", "converters", "engine", "jobs", "media", "server"},
-    "actions": EVERYWHERE | {"config", "presets", "conversions", "jobs", "media"},
+    "actions": EVERYWHERE | {"config", "presets", "conversions", "jobs", "media", "midi.messages"},
+    "surface": EVERYWHERE
+    | {"actions", "config", "config_controls", "jobs", "media", "midi", "toml_faults", "triggers.hotkey"},
     "server": EVERYWHERE | {"actions", "config", "presets", "conversions", "jobs", "keys", "logs", "owner"},
     "daemon": EVERYWHERE
     | {
@@ -52,7 +59,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "keys",
         "logs",
     }
-    | {"media", "midi", "owner", "server", "supervisor", "triggers"},
+    | {"media", "midi", "owner", "server", "supervisor", "surface", "triggers"},
     "cli": EVERYWHERE
     | {
         "actions",
@@ -69,11 +76,15 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "media",
         "owner",
     }
-    | {"answerers", "server", "demo", "doctor", "toml_faults"},
+    | {"answerers", "server", "demo", "doctor", "toml_faults", "toml_editing", "config_controls"}
+    | {"midi.child", "midi.learning", "midi.messages", "midi.port_names", "midi.words"},
     # a thin layer above the command line: both look at the whole from outside, as the musician does
     "demo": EVERYWHERE | {"cli", "engine", "home", "media"},
     "doctor": EVERYWHERE
-    | {"cli.connection", "config", "engine", "home", "keys", "media", "owner", "presets"},
+    | {"cli.connection", "config", "engine", "home", "keys", "media", "owner", "presets"}
+    | {"doctor_controls"},
+    "doctor_controls": EVERYWHERE
+    | {"config", "midi.child", "midi.link", "midi.messages", "surface.wiring", "triggers.hotkey"},
     "__main__": frozenset({"cli"}),
 }
 

@@ -301,3 +301,41 @@ def test_a_delivery_says_where_its_midi_begins_and_its_grid(tmp_path: Path) -> N
     for wrong in ('midi_start = "song"', 'quantise = { grid = "1/5" }', "quantise = { strength = 2 }"):
         with pytest.raises(PresetError, match=r"midi_start|grid|strength"):
             _load(tmp_path, f"{GOOD}\n[[deliver]]\n{wrong}\n")
+
+
+def test_notes_can_be_played_instead_of_written(tmp_path: Path) -> None:
+    text = (
+        GOOD
+        + """
+[[deliver]]
+to = "stream"
+from = "notes.midi"
+stream = { when = "beat", count = 4, loop = true, transpose = -12, channels = { "*" = 3 } }
+"""
+    )
+    (deliver,) = _load(tmp_path, text).deliver
+    assert deliver.stream is not None
+    assert (deliver.stream.when, deliver.stream.count, deliver.stream.loop) == ("beat", 4, True)
+    assert (deliver.stream.transpose, deliver.stream.channels) == (-12, {"*": 3})
+    for wrong in ('when = "soon"', "count = 0", "transpose = 100", 'channels = { "*" = 17 }'):
+        with pytest.raises(PresetError, match=wrong.split(maxsplit=1)[0]):
+            _load(tmp_path, f'{GOOD}\n[[deliver]]\nto = "stream"\nfrom = "notes.midi"\nstream = {{ {wrong} }}\n')
+
+
+def test_only_notes_can_be_played(tmp_path: Path) -> None:
+    stems = (
+        GOOD
+        + """
+[[steps]]
+name = "parts"
+conversion = "extraction"
+[[deliver]]
+to = "stream"
+from = "parts"
+"""
+    )
+    (fault,) = _faults(tmp_path, stems)
+    assert "plays notes" in fault
+    assert "vocals" in fault
+    (fault,) = _faults(tmp_path, GOOD + '\n[[deliver]]\nstream = { when = "now" }\n')
+    assert "goes with to = 'stream'" in fault

@@ -9,8 +9,22 @@ import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bridge.actions.base import DEFAULT_PRESET, LOOK_TIMEOUT_S, Action, Arguments, Bridge, Result
+from bridge.actions.base import DEFAULT_PRESET, LOOK_TIMEOUT_S, Action, Arguments, Bridge, Result, Surface
 from bridge.actions.converting import convert_file, convert_latest, convert_text, redeliver
+from bridge.actions.playing import (
+    loop,
+    next_preset,
+    panic,
+    previous_preset,
+    reload_controls,
+    select_preset,
+    slot,
+    stop,
+    stream,
+    tap_tempo,
+    tempo,
+    transport,
+)
 from bridge.actions.tending import allow_upload, cancel, quote, rescan, resolve, retry
 from bridge.errors import WrongUse
 
@@ -22,6 +36,7 @@ __all__ = [
     "Arguments",
     "Bridge",
     "Result",
+    "Surface",
     "perform",
 ]
 
@@ -38,6 +53,17 @@ _TEXT_WORDS = {
     "name": "what the results are called",
 }
 _JOB_WORDS = {"job": "the job's number; without it the latest"}
+_PLAY_WORDS = {
+    "role": "which of its results; without it all notes",
+    "when": "now, beat, bar or armed; without it at the next bar",
+    "count": "only each so many beats or bars",
+    "loop": "true: over and over",
+    "transpose": "semitones",
+    "channel": "1 to 16, for all tracks",
+    "port": "the port by name; without it the bridge's own",
+    "follow": "launch, or song: fixed to the song's bar 1",
+}
+_WHICH_WORDS = {"job": "only this job's", "slot": "only this slot's"}
 
 _ROWS = (
     Action("convert_latest", "Convert the latest bounce.", _PRESET_WORDS, convert_latest),
@@ -87,6 +113,40 @@ _ROWS = (
         retry,
     ),
     Action("redeliver", "Put a job's results into the project folder again.", _JOB_WORDS, redeliver),
+    Action(
+        "stream",
+        "Play notes out of the MIDI port.",
+        {"job": "the job's number; without it the latest with notes", "slot": "the slot", **_PLAY_WORDS},
+        stream,
+    ),
+    Action(
+        "slot",
+        "One pad for one result: takes the latest, starts it, stops it.",
+        {"slot": "its number", "clear": "true: empty it", **_PLAY_WORDS},
+        slot,
+        frozenset({"slot"}),
+    ),
+    Action("stop", "Stop what plays.", _WHICH_WORDS, stop),
+    Action("loop", "Let it go on over and over, or not.", {**_WHICH_WORDS, "on": "true or false"}, loop),
+    Action("panic", "Silence everything at once.", {}, panic),
+    Action("tap_tempo", "One tap of the tempo.", {"at_s": "when, by the MIDI process's clock"}, tap_tempo),
+    Action("tempo", "Set the tempo of our own clock.", {"bpm": "20 to 400"}, tempo, frozenset({"bpm"})),
+    Action(
+        "transport",
+        "Start, stop or continue our own clock.",
+        {"do": "start, stop or continue", "beat": "first go there; a quarter note is 1"},
+        transport,
+    ),
+    Action("next_preset", "Take the next preset for the latest bounce.", {}, next_preset),
+    Action("previous_preset", "Take the previous preset for the latest bounce.", {}, previous_preset),
+    Action(
+        "select_preset",
+        "Take this preset for the latest bounce.",
+        {"preset": "its name"},
+        select_preset,
+        frozenset({"preset"}),
+    ),
+    Action("reload_controls", "Take up pads and keys of the settings anew.", {}, reload_controls),
     Action("rescan", "Look through all watched folders now.", {}, rescan),
 )
 

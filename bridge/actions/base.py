@@ -14,12 +14,46 @@ from bridge.jobs.quoting import QuotedStep
 from bridge.jobs.records import ConversionRecord, JobRecord
 from bridge.jobs.sending import Fate
 from bridge.jobs.views import Views
+from bridge.midi.messages import Command, PlayState
 from bridge.presets import PresetShelf
 
 DEFAULT_PRESET = "audio-to-midi"
 LOOK_TIMEOUT_S = 600.0
 GREATEST_ID = 2**63 - 1
 """The journal's numbers do not go beyond."""
+
+
+class Surface(Protocol):
+    """What the musician's hands are on: the preset at hand, slots with results, and what plays."""
+
+    @property
+    def preset(self) -> str:
+        """What `convert_latest` takes where nobody says otherwise."""
+        ...
+
+    @property
+    def slots(self) -> Mapping[int, int]:
+        """The job in each slot that is not empty."""
+        ...
+
+    def preset_row(self) -> list[str]:
+        """The presets that next and previous go through, by the settings; empty: all."""
+        ...
+
+    def select(self, preset: str) -> None: ...
+    def put(self, slot: int, job: int | None) -> None: ...
+
+    def playing(self) -> Mapping[str, PlayState]:
+        """What each playing does, by its id: the job's number, a slash, and the result's."""
+        ...
+
+    def tell(self, command: Command) -> None:
+        """Hands it to the MIDI process. Raises BridgeError where there is none."""
+        ...
+
+    def reload(self) -> int:
+        """Takes up pads and keys of the settings anew; gives how many. Raises ConfigError."""
+        ...
 
 
 class Bridge(Protocol):
@@ -69,6 +103,13 @@ class Bridge(Protocol):
         ...
 
     def rescan(self) -> None: ...
+
+    @property
+    def surface(self) -> Surface: ...
+
+    def play(self, job_id: int, role: str, how: Mapping[str, Any]) -> Mapping[str, str]:
+        """Plays the notes of a job; gives the id of each playing, with a word on it."""
+        ...
 
 
 Arguments = Mapping[str, Any]

@@ -78,6 +78,7 @@ def _request(
         private=private,
         overrides=overrides,
         closed_at=mtime_s(fingerprint),
+        as_known=flag(arguments, "as_known"),
     )
 
 
@@ -85,7 +86,9 @@ def convert_latest(bridge: Bridge, arguments: Arguments) -> Result:
     latest = bridge.journal.latest_source()
     if latest is None:
         raise WrongUse("there is no bounce yet.", remedy="Export something into a watched folder first.")
-    return convert_file(bridge, {**arguments, "file": str(latest)})
+    at_hand = {} if arguments.get("conversion") else {"preset": bridge.surface.preset}
+    pressed = {"as_known": "trigger" in arguments}
+    return convert_file(bridge, {**at_hand, **pressed, **arguments, "file": str(latest)})
 
 
 def convert_text(bridge: Bridge, arguments: Arguments) -> Result:

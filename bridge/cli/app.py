@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli import output
+from bridge.cli import hands, output
 from bridge.cli.options import AsJson, JobNumber, NamedJob, Names, PlainCommand
 from bridge.errors import BridgeError, WrongUse
 
@@ -256,26 +256,7 @@ def voices(
     raise typer.Exit(hearing.voices(query, page=page, as_json=json))
 
 
-@_command()
-def trigger(
-    action: Annotated[
-        str,
-        typer.Argument(
-            metavar="ACTION",
-            help="convert-latest, convert-file, convert-text, quote, cancel, retry, resolve, allow-upload,"
-            " redeliver or rescan.",
-        ),
-    ],
-    arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Its arguments, for example job=7.")
-    ] = None,
-    *,
-    json: AsJson = False,
-) -> None:
-    """Let the running bridge do something: for keys and pads."""
-    from bridge.cli import tending
-
-    raise typer.Exit(tending.trigger(action, arguments or [], as_json=json))
+hands.add_to(_command)
 
 
 @_command()

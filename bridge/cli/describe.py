@@ -59,6 +59,12 @@ def results(detail: Detail) -> list[Mapping[str, Any]]:
     return [one for one in delivered(detail) if one["kind"] != "sidecar"]
 
 
+def streamed(detail: Detail) -> list[str]:
+    """What became of the results that were to be played, each word once."""
+    ended = (one for one in detail["deliveries"] if one["kind"] == "stream" and one["state"] == "done")
+    return list(dict.fromkeys(str(one["note"]) for one in ended if one["note"]))
+
+
 def errors_of(detail: Detail) -> list[BridgeError]:
     """Every error that the job carries, each once."""
     rows = (*detail["parts"], *detail["conversions"], *detail["deliveries"])
@@ -82,8 +88,8 @@ def one_line(detail: Detail) -> str:
     """What became of the job, for `bridge run`: `loop.wav → loop_midi.mid  34 notes, …, 0.9 s`."""
     name = bounce_names(detail)
     if detail["state"] == "done":
-        there = results(detail)
-        names = ", ".join(Path(one["final_path"]).name for one in there) or "no results"
+        there, played = results(detail), streamed(detail)
+        names = ", ".join([Path(one["final_path"]).name for one in there] + played) or "no results"
         facts = notes_in_short(there)
         seconds = took_s(detail)
         if seconds is not None and detail["trigger"] == "folder":
@@ -143,5 +149,17 @@ def report(detail: Detail) -> Iterator[str]:
     name = bounce_names(detail)
     for one in results(detail):
         yield f"{name} → {one['final_path']}" + (f"  {one['note']}" if one["note"] else "")
-    if not results(detail):
+    for word in streamed(detail):
+        yield f"{name}: {word}"
+    if not results(detail) and not streamed(detail):
         yield f"{name}: {WORDS.get(detail['state'], detail['state'])}, no results"
+
+
+def ports_in_words(own: Sequence[str], playing_to: Sequence[str], listening: Sequence[str]) -> str:
+    """The MIDI ports that the bridge has open."""
+    rows = (
+        ("own ports", own, "none"),
+        ("also plays to", playing_to, ""),
+        ("listens to", listening, "no controller yet"),
+    )
+    return "; ".join(f"{what} {', '.join(names) or none}" for what, names, none in rows if names or none)

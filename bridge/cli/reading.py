@@ -62,7 +62,7 @@ def _daemon_facts() -> Data:
         with contextlib.suppress(BridgeError):
             told = DaemonConnection(home(), note).status(timeout_s=2.0)
     if told is not None and note is not None:
-        wanted = ("version", "pid", "folders", "engine")
+        wanted = ("version", "pid", "folders", "engine", "controls")
         return {"running": True, **_where(note), **{key: told[key] for key in wanted}}
     running = is_owned(home())
     return {"running": running, **(_where(note) if running and note else {})}
@@ -86,6 +86,8 @@ def _status_lines(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"Folder {folder['folder']}: {folder['state']}{problem}"
     if "engine" in facts:
         yield from _engine_lines(facts["engine"])
+    if "controls" in facts:
+        yield from _controls_lines(facts["controls"])
     counts = [f"{number} {describe.WORDS.get(state, state)}" for state, number in facts["jobs"].items()]
     yield f"Jobs: {', '.join(counts) or 'none yet'}"
     for job in facts["open"]:
@@ -100,6 +102,27 @@ def _engine_lines(engine: Mapping[str, Any]) -> Iterator[str]:
     for name, one in engine["conversions"].items():
         if not one["available"]:
             yield f"  {name} is not possible: {one['why_not']}"
+
+
+def _controls_lines(controls: Mapping[str, Any]) -> Iterator[str]:
+    """MIDI, keys, and what is at hand."""
+    if not controls["enabled"]:
+        yield "MIDI: turned off"
+    elif controls["why"]:
+        yield f"MIDI: none, {controls['why']} {controls['remedy']}"
+    elif controls["api"]:
+        ports = (controls[name] for name in ("own_ports", "playing_to", "listening"))
+        yield f"MIDI ({controls['api']}): {describe.ports_in_words(*ports)}"
+    else:
+        yield "MIDI: starting"
+    clock, keys = controls["clock"], controls["hotkeys"]
+    if clock is not None:
+        yield f"Clock: {clock['source']}, {clock['bpm']:.1f} BPM, {'runs' if clock['running'] else 'stands'}"
+    if keys is not None and keys["why"]:
+        yield f"Hotkeys: {'ready, but ' if keys['ready'] else ''}{keys['why']} {keys['remedy']}"
+    yield f"Preset at hand: {controls['preset']}"
+    for name, state in controls["playing"].items():
+        yield f"  job {name.partition('/')[0]} {state}"
 
 
 def _when(wall_s: float) -> str:

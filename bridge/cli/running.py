@@ -9,12 +9,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge.cli import describe, output
+from bridge.cli.describe import ports_in_words
 from bridge.home import home
 
 if TYPE_CHECKING:
@@ -123,6 +124,28 @@ def _tell_what_happens(daemon: Daemon, events: queue.Queue[Event], wanted: Wante
             continue
         if event.kind == "job.state" and event.job_id is not None:
             _tell(daemon, event.job_id, str(event.data["state"]), told)
+        elif event.kind in OF_THE_MOMENT and (line := OF_THE_MOMENT[event.kind](event.data)):
+            output.say(line)
+
+
+def _ports_line(data: Mapping[str, Any]) -> str:
+    if not data["api"]:
+        return ""  # a warning of the log has told it
+    return f"MIDI: {ports_in_words(data['own'], data['playing_to'], data['listening'])}."
+
+
+def _playing_line(data: Mapping[str, Any]) -> str:
+    job = str(data["playing"]).partition("/")[0]
+    return f"Job {job} {data['state']}." if data["state"] in TOLD_PLAYING else ""
+
+
+TOLD_PLAYING = frozenset({"playing", "armed", "ended", "stopped"})
+OF_THE_MOMENT: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "midi.ports": _ports_line,
+    "preset.selected": lambda data: f"Preset at hand: {data['preset']}.",
+    "playing.state": _playing_line,
+}
+"""What is told of events that belong to no job; an empty line is none."""
 
 
 def _tell(daemon: Daemon, job_id: int, state: str, told: Told) -> None:

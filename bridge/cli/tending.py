@@ -42,6 +42,21 @@ def going_on(ticket: Mapping[str, Any]) -> str:
     return f"  {ticket['conversion']} cannot be stopped at MusicGPT and goes on there{price}. {kept}".rstrip()
 
 
+def list_actions(*, as_json: bool) -> int:
+    """What can be triggered, with its arguments."""
+    from bridge.actions import ACTIONS
+
+    if as_json:
+        output.say_json({row.name: dict(row.parameters) for row in ACTIONS.values()})
+        return 0
+    for row in ACTIONS.values():
+        words = [name if name in row.required else f"[{name}]" for name in row.parameters]
+        output.say(f"{row.name.replace('_', '-'):17} {row.about}")
+        if words:
+            output.say(f"{'':17} {' '.join(words)}")
+    return 0
+
+
 def trigger(action: str, texts: Sequence[str], *, as_json: bool) -> int:
     arguments = arguments_of(texts)
     daemon = daemon_at(home())
@@ -51,8 +66,14 @@ def trigger(action: str, texts: Sequence[str], *, as_json: bool) -> int:
     if as_json:
         output.say_json(result)
     else:
-        output.say(f"{action}: " + (f"job {result['job']}" if "job" in result else "done"))
+        output.say(f"{action}: {_in_short(result)}")
     return 0
+
+
+def _in_short(result: Mapping[str, Any]) -> str:
+    words = [f"job {result['job']}"] if result.get("job") else []
+    words += [str(result[name]) for name in ("title", "note") if result.get(name)]
+    return ", ".join(words) or "done"
 
 
 def arguments_of(texts: Sequence[str]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from bridge.delivery.placing import (
 )
 from bridge.delivery.provenance import provenance
 from bridge.delivery.render import file_name, render
+from bridge.delivery.streaming import AFTER_RESTART, Streaming, is_playable, play_id
 from bridge.errors import BridgeError, DeliveryError, JournalError
 from bridge.jobs import plan
 from bridge.jobs.cache import file_sha256
@@ -54,11 +55,14 @@ class DeliveryDesk:
         *,
         settings_bpm: float | None,
         fingerprint: Callable[[str, str], Mapping[str, str]],
+        streaming: Streaming,
     ) -> None:
         self._journal = journal
         self._clock = clock
         self._settings_bpm = settings_bpm
         self._fingerprint = fingerprint
+        self._streaming = streaming
+        self._began = clock.wall()
 
     def handle(self, delivery: DeliveryRecord) -> None:
         """Takes one delivery as far as it goes. Raises StaleJobError when it was cancelled meanwhile."""
@@ -78,7 +82,56 @@ class DeliveryDesk:
             words = f"it cannot be delivered: {type(error).__name__}: {error}."
             self._wait(delivery, DeliveryError(words, remedy="logs/bridge.log says where; please report it."))
 
+    def play(self, job_id: int, role: str, how: Mapping[str, Any]) -> dict[str, str]:
+        """Plays what came of a job (with `role`: only that); gives what plays, with a word on each.
+
+        Raises DeliveryError where a result has gone from the cache.
+        """
+        detail = self._journal.detail(job_id)
+        assert detail is not None, f"job {job_id} was looked up before"
+        parts = {one.id: one for one in detail.parts}
+        part_of = {one.id: parts[one.part_id] for one in detail.conversions}
+        playable = [one for one in detail.artifacts if is_playable(one) and role in ("", one.role)]
+        return {
+            play_id(job_id, one.id): self._play(one, detail.job, part_of[one.conversion_id], how)
+            for one in playable
+        }
+
+    def _play(
+        self, artifact: ArtifactRecord, job: JobRecord, part: PartRecord, how: Mapping[str, Any]
+    ) -> str:
+        try:
+            if not _is_whole(artifact):
+                raise _result_lost()
+            track = self._track_name(artifact, part)[1]
+            return self._streaming.play(artifact, self.context(job, part), job.id, track, how)
+        except ValueError:  # notes of another version of the bridge
+            raise _result_lost() from None
+
+    def _stream(self, delivery: DeliveryRecord) -> None:
+        """A result is played as soon as it is there. After a restart it would come out of the blue."""
+        assert delivery.artifact_id is not None
+        artifact = self._journal.artifact(delivery.artifact_id)
+        job, part = self._job(delivery), self._journal.part(delivery.part_id)
+        how = delivery.settings.get("stream", {})
+        try:
+            late = job.created_at < self._began
+            note = AFTER_RESTART if late else self._play(artifact, job, part, how)
+        except DeliveryError as error:
+            self._journal.move_delivery(delivery.id, delivery.state, D.FAILED, error=error)
+            return
+        self._journal.move_delivery(
+            delivery.id,
+            delivery.state,
+            D.DONE,
+            then=lambda: self._then(delivery),
+            note=note,
+        )
+
     def _deliver(self, delivery: DeliveryRecord) -> None:
+        if delivery.kind == plan.STREAM:
+            self._stream(delivery)
+            return
         if delivery.state is D.WRITING and self._was_written(delivery):
             self._done(delivery, delivery.final_path, note=delivery.note)
             return
@@ -204,14 +257,21 @@ class DeliveryDesk:
         if not _is_whole(artifact):
             return None
         made_by = self._journal.conversion(artifact.conversion_id)
-        fed_by = SOURCE if made_by.artifact_id is None else self._journal.artifact(made_by.artifact_id).role
-        track = part.path.stem if fed_by == SOURCE else fed_by
+        fed_by, track = self._track_name(artifact, part)
         try:
             rendered = render(artifact, context, delivery.settings, track_name=track)
         except ValueError:  # notes of another version of the bridge
             return None
         fields |= {"role": artifact.role, "step": made_by.step, "from": fed_by, "ext": rendered.extension}
         return rendered.content, file_name(delivery.settings["pattern"], fields), rendered.note
+
+    def _track_name(self, artifact: ArtifactRecord, part: PartRecord) -> tuple[str, str]:
+        """The role of what the result was made from, and what a track of its notes is called."""
+        made_by = self._journal.conversion(artifact.conversion_id)
+        if made_by.artifact_id is None:
+            return SOURCE, part.path.stem
+        role = self._journal.artifact(made_by.artifact_id).role
+        return role, role
 
     def context(self, job: JobRecord, part: PartRecord) -> MusicalContext:
         """What is known about the music of this part."""

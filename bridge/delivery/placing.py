@@ -60,6 +60,13 @@ class Content:
     def of_file(cls, path: Path, sha256: str) -> Content:
         return cls(None, path, sha256, path.stat().st_size)
 
+    def read(self) -> bytes:
+        """The bytes themselves. Raises OSError."""
+        if self.data is not None:
+            return self.data
+        assert self.copy_of is not None
+        return self.copy_of.read_bytes()
+
 
 @dataclass(frozen=True)
 class Choice:

@@ -42,6 +42,10 @@ class EventFeed:
         """Tells how far a job is; not kept."""
         self._publish([Event(None, self._clock.wall(), job_id, "progress", data)])
 
+    def tell(self, kind: str, **data: Any) -> None:
+        """Tells what is of the moment and of no job; not kept."""
+        self._publish([Event(None, self._clock.wall(), None, kind, data)])
+
     def _publish(self, events: list[Event]) -> None:
         with self._lock:
             for subscriber in self._subscribers:

@@ -14,7 +14,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,7 +24,9 @@ from bridge.errors import AudioError, BridgeError, Cancelled, WorkerDied, Worker
 from bridge.jobs.cache import file_sha256
 from bridge.jobs.conversion_steps import ConversionSteps
 from bridge.jobs.model import DeliveryState, Fingerprint, JobRequest, PlannedConversion, Source
+from bridge.jobs.plan import STREAM
 from bridge.jobs.store import Journal
+from bridge.media.musical_context import Told
 from bridge.presets import OTHER_SUFFIXES, Preset, PresetShelf, check_input
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,9 @@ class Engine(Protocol):
     def withdraw(self, ticket: Ticket) -> None: ...
 
 
+Overhear = Callable[[float, float], Told | None]
+
+
 @dataclass(eq=False)
 class _Arrival:
     """A file that shall become a job (or, with `part_id`, be looked at again for one that failed)."""
@@ -64,12 +69,19 @@ class Intake:
     """What triggers talk to. All methods return at once and may be called from any thread."""
 
     def __init__(
-        self, journal: Journal, steps: ConversionSteps, presets: PresetShelf, engine: Engine
+        self,
+        journal: Journal,
+        steps: ConversionSteps,
+        presets: PresetShelf,
+        engine: Engine,
+        overhear: Overhear = lambda _closed_at, _duration_s: None,
     ) -> None:
+        """`overhear` tells what a clock said while a bounce was made, from its end and its length."""
         self._journal = journal
         self._steps = steps
         self._presets = presets
         self._engine = engine
+        self._overhear = overhear
         self._todo: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._probes: OrderedDict[ProbeKey, Future[Source]] = OrderedDict()
         self._speculative: dict[Path, list[Ticket]] = {}
@@ -151,6 +163,8 @@ class Intake:
         key = (request.source, request.fingerprint)
         if request.source.suffix.lower() in OTHER_SUFFIXES:
             return _looked_at(*key)
+        if request.as_known and (known := self._journal.looked_at(*key)) is not None:
+            return _settled(known)
         found = self._probes.get(key)
         if found is None or (found.done() and found.exception() is not None):
             found = self._probes[key] = self._engine.probe(*key, request.project_folder)
@@ -231,6 +245,8 @@ class Intake:
             self._journal.note_file(request.source, request.fingerprint)
             self._withdraw(request.source)
             return None
+        if source is not None:
+            source = self._with_clock(request, source)
         preset_data: Mapping[str, Any] = {}
         planned: list[PlannedConversion] = []
         if source is not None:
@@ -247,6 +263,13 @@ class Intake:
         reach("job-after-create")
         self._speculative.pop(request.source, None)
         return job_id
+
+    def _with_clock(self, request: JobRequest, source: Source) -> Source:
+        """Only for what a DAW has just bounced: of a file that is converted later a clock knows nothing."""
+        if request.watched_folder is None or not source.duration_s:
+            return source
+        heard = self._overhear(request.closed_at, source.duration_s)
+        return replace(source, told=(*source.told, heard.to_json())) if heard else source
 
     def _plan(self, request: JobRequest, source: Source) -> tuple[Preset, list[PlannedConversion]]:
         preset = self._presets.get(request.preset)
@@ -310,7 +333,7 @@ class Intake:
             and part.source.samples_sha256 == source.samples_sha256
         )
         conversions = [one for one in detail.conversions if one.part_id == part.id]
-        deliveries = [one for one in detail.deliveries if one.part_id == part.id]
+        deliveries = [one for one in detail.deliveries if one.part_id == part.id and one.kind != STREAM]
         reads = any(one.is_open and one.artifact_id is None for one in conversions)
         if reads and part.fingerprint != request.fingerprint:
             return False
@@ -334,16 +357,21 @@ class Intake:
         return None
 
 
+def _settled(source: Source) -> Future[Source]:
+    found: Future[Source] = Future()
+    found.set_result(source)
+    return found
+
+
 def _looked_at(path: Path, fingerprint: Fingerprint) -> Future[Source]:
     """A text or a picture: its bytes are what counts."""
-    found: Future[Source] = Future()
     try:
         digest = file_sha256(path)
     except OSError as error:
+        found: Future[Source] = Future()
         found.set_exception(AudioError(f"it cannot be read: {error.strerror}.", file=path))
         return found
-    found.set_result(Source(path, fingerprint, digest, frames=0, channels=0, rate_hz=0, duration_s=0.0))
-    return found
+    return _settled(Source(path, fingerprint, digest, frames=0, channels=0, rate_hz=0, duration_s=0.0))
 
 
 def same_export(first: Source, second: Source) -> bool:

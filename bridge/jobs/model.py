@@ -149,6 +149,8 @@ class JobRequest:
     """Set by the folder trigger: only its files can join as parts and count as bounced again."""
     closed_at: float = 0.0
     """Wall clock, seconds since 1970: when the file was last written to."""
+    as_known: bool = False
+    """What an earlier look at the file in this state found is enough: a pad shall not wait for another."""
     again_of: int | None = None
     """The job whose results shall be put back: nothing is sent for that."""
 

@@ -12,6 +12,8 @@ ChooseConverter = Callable[[Step], str]
 
 ARTIFACT = "artifact"
 SIDECAR = "sidecar"
+STREAM = "stream"
+KIND_OF = {"project_folder": ARTIFACT, "stream": STREAM}
 
 
 def from_source(
@@ -37,7 +39,7 @@ def from_artifacts(
         if _means(later.from_, step, role)
     ]
     deliveries = [
-        PlannedDelivery(kind=ARTIFACT, settings=_settings(deliver), artifact_id=artifact_id)
+        PlannedDelivery(kind=KIND_OF[deliver.to], settings=_settings(deliver), artifact_id=artifact_id)
         for deliver in preset.deliver
         for artifact_id, role in placed
         if deliver.from_ == "*" or _means(deliver.from_, step, role)
@@ -47,7 +49,8 @@ def from_artifacts(
 
 def sidecar(preset: Preset) -> PlannedDelivery | None:
     """The delivery of the provenance file that ends a part; None where every delivery has it turned off."""
-    wanted = next((deliver for deliver in preset.deliver if deliver.sidecar), None)
+    files = (deliver for deliver in preset.deliver if KIND_OF[deliver.to] == ARTIFACT)
+    wanted = next((deliver for deliver in files if deliver.sidecar), None)
     return PlannedDelivery(kind=SIDECAR, settings=_settings(wanted)) if wanted else None
 
 
@@ -69,4 +72,6 @@ def _means(reference: str, step: str, role: str) -> bool:
 
 
 def _settings(deliver: Deliver) -> dict[str, Any]:
-    return deliver.model_dump(include={"to", "pattern", "midi_start", "quantise"}, exclude_none=True)
+    return deliver.model_dump(
+        include={"to", "pattern", "midi_start", "quantise", "stream"}, exclude_none=True
+    )

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bridge.jobs.model import Fingerprint
+from bridge.jobs.model import Fingerprint, Source
 from bridge.jobs.records import (
     ArtifactRecord,
     ConversionRecord,
@@ -307,6 +307,17 @@ class Views:
             or (row["size"], row["mtime_ns"]) == (fingerprint.size, fingerprint.mtime_ns)
             for row in own
         )
+
+    def looked_at(self, path: Path, fingerprint: Fingerprint) -> Source | None:
+        """What the latest look at the file in this very state found; None where there was none."""
+        row = self._one(
+            "SELECT * FROM parts WHERE path = ? AND size = ? AND mtime_ns = ? AND error_json IS NULL"
+            " ORDER BY id DESC LIMIT 1",
+            str(path),
+            fingerprint.size,
+            fingerprint.mtime_ns,
+        )
+        return PartRecord.from_row(row).source if row else None
 
     def is_first_visit(self, folder: Path) -> bool:
         return self._one("SELECT 1 FROM folders WHERE path = ?", str(folder)) is None

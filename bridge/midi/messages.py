@@ -48,7 +48,7 @@ class Configure:
     tempo_bpm: float = 120.0
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     controller: str = "auto"
-    frame_exact: bool = True
+    frame_exact: bool = False
     pads: tuple[PadSpec, ...] = ()
 
 
@@ -233,17 +233,44 @@ class Pong:
     number: int
 
 
+# Both ways
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What is connected to our own ports: `sources[i]` goes into `sinks[i]`, full names.
+
+    Told by the MIDI process when it changes; said to the next one, which connects them again.
+    """
+
+    sources: tuple[str, ...] = ()
+    sinks: tuple[str, ...] = ()
+
+
 Command = (
-    Configure | Play | Begin | Halt | Loop | Panic | Tap | Tempo | Transport | Light | Watch | Measure | Ping
+    Configure
+    | Play
+    | Begin
+    | Halt
+    | Loop
+    | Panic
+    | Tap
+    | Tempo
+    | Transport
+    | Light
+    | Watch
+    | Measure
+    | Ping
+    | Joined
 )
-Told = Ports | Pressed | Heard | ClockTold | PlayTold | Measured | Trouble | Pong
+Told = Ports | Pressed | Heard | ClockTold | PlayTold | Measured | Trouble | Pong | Joined
 Message = Command | Told
 
 _KINDS: Mapping[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
         *(Configure, Play, Begin, Halt, Loop, Panic, Tap, Tempo, Transport, Light, Watch, Measure, Ping),
-        *(Ports, Pressed, Heard, ClockTold, PlayTold, Measured, Trouble, Pong),
+        *(Ports, Pressed, Heard, ClockTold, PlayTold, Measured, Trouble, Pong, Joined),
     )
 }
 

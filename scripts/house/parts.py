@@ -69,8 +69,8 @@ PARTS: tuple[Part, ...] = (
         requirement="python-rtmidi==1.5.8",
         gives="MIDI ports",
         build_needs={
-            "apt": "gcc g++ libjack-jackd2-dev libasound2-dev",
-            "dnf": "gcc-c++ pipewire-jack-audio-connection-kit-devel alsa-lib-devel",
+            "apt": "g++ pkg-config python3-dev libjack-jackd2-dev libasound2-dev",
+            "dnf": "gcc-c++ pkgconf python3-devel pipewire-jack-audio-connection-kit-devel alsa-lib-devel",
         },
     ),
     Part(
@@ -79,8 +79,8 @@ PARTS: tuple[Part, ...] = (
         gives="frame-exact MIDI on JACK",
         platforms=("linux",),
     ),
-    # evdev, which pynput asks for on Linux, reads the keyboard's device files and would have to be compiled: we
-    # only listen to X11.
+    # evdev, which pynput asks for on Linux, reads the keyboard's device files and would have to be compiled:
+    # we only listen to X11.
     Part(
         name="pynput",
         requirement="pynput==1.8.2 python-xlib==0.33 six==1.17.0",
@@ -218,7 +218,14 @@ def _install_part(part: Part, pip: Sequence[str], keep_open: int | None) -> Outc
 
 
 # pip's own summing up, which says no more than that something went wrong.
-EMPTY_WORDS = ("subprocess-exited", "from a subprocess", "failed to build", "failed building", "did not run")
+EMPTY_WORDS = (
+    "subprocess-exited",
+    "from a subprocess",
+    "failed to build",
+    "failed building",
+    "did not run",
+    "metadata",
+)
 
 
 def why_pip_failed(output: str) -> str:

@@ -5,6 +5,7 @@ The checks run before the tests and never hide them: each part runs, whatever th
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -23,11 +24,19 @@ from house.start import ROOT
 
 BRANCHES_PERCENT = 85.0
 NO_TESTS = 5  # pytest's exit code
+MOST_WORKERS = 4  # each may have an engine and a daemon of its own
 CODE = ("bridge", "scripts", "tests", "benchmarks")
-QUICK = ("-m", "not slow and not long")
-USUAL = ("-m", "not long")
+QUICK = "not slow and not long"
+USUAL = "not long"
 LONG = ("-m", "long", "--timeout=7200")
+PATIENT = ("-m", USUAL, "--timeout=7200")
 LARGER = {"BRIDGE_FUZZ_ROUNDS": "20000", "BRIDGE_FAULT_ROUNDS": "200"}
+NOT_FOR_TESTS = frozenset(
+    {
+        "MUSICGPT_API_KEY",  # no test ever gets to see the key of whoever runs it
+        "PYTHONDONTWRITEBYTECODE",  # hundreds of processes are started: each would compile everything anew
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -64,10 +73,9 @@ def test(arguments: Sequence[str]) -> int:
 
     def everything(bench: Bench) -> Tally:
         if quick:
-            return _beside_each_other(bench, [*QUICK, *rest])
-        tally = static_checks(bench)
+            return _beside_the_checks(bench, lambda: tests(bench, rest, quick=True))
         coverage(bench, "erase")
-        tally += pytest(bench, [*USUAL, *rest], covered=True)
+        tally = _beside_the_checks(bench, lambda: tests(bench, rest))
         coverage(bench, "combine", "--quiet")
         # A chosen part of the tests says nothing about the coverage of the whole.
         return tally if rest else tally + coverage_gate(bench)
@@ -85,7 +93,7 @@ def prove(arguments: Sequence[str]) -> int:
         tally = pytest(larger, [*LONG, *arguments], may_be_empty=True)
         folders = [name for name in ("tests/faults", "tests/fuzz") if (bench.house.root / name).is_dir()]
         if folders:
-            tally += pytest(larger, [*USUAL, "--timeout=7200", *folders, *arguments], may_be_empty=True)
+            tally += pytest(larger, [*PATIENT, *folders, *arguments], may_be_empty=True)
         return tally
 
     return _with_bench(everything)
@@ -120,10 +128,9 @@ def _with_bench(everything: Callable[[Bench], Tally]) -> int:
             "BRIDGE_MODELS_MIRROR": str(kept / "models"),
             "PYTHONHASHSEED": "0",
             "PYTHONUTF8": "1",
-            # No test ever gets to see the key of whoever runs it.
             "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
         }
-        surroundings = {name: value for name, value in os.environ.items() if name != "MUSICGPT_API_KEY"}
+        surroundings = {name: value for name, value in os.environ.items() if name not in NOT_FOR_TESTS}
         tally = everything(Bench(house, str(python), {**surroundings, **environment}))
     print(f"\nIn {time.monotonic() - begun:.0f} s, checks included:")
     print(tally.line(), flush=True)
@@ -161,14 +168,37 @@ def static_checks(bench: Bench, tell: Callable[[str], None] = _aloud) -> Tally:
     return tally
 
 
-def _beside_each_other(bench: Bench, arguments: Sequence[str]) -> Tally:
-    """The static checks on one core, the tests on another; what the checks said comes last."""
+def _beside_the_checks(bench: Bench, run_tests: Callable[[], Tally]) -> Tally:
+    """The static checks while the tests run; what the checks said comes last."""
     lines: list[str] = []
     with ThreadPoolExecutor(1) as pool:
         checks = pool.submit(static_checks, bench, lines.append)
-        tally = pytest(bench, arguments) + checks.result()
+        tally = run_tests() + checks.result()
     print("\n".join(lines), flush=True)
     return tally
+
+
+def tests(bench: Bench, rest: Sequence[str] = (), *, quick: bool = False) -> Tally:
+    """Tests on all cores, a file on one of them; then, one by one, those that want the machine to themselves.
+
+    `rest` are options for pytest; a `-m` among them takes the place of our own.
+    """
+    chosen = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    chosen.add_argument("-m", dest="marks", default=QUICK if quick else USUAL)
+    found, others = chosen.parse_known_args(rest)
+    together = ["-m", f"({found.marks}) and not alone", *in_workers(os.cpu_count() or 1), *others]
+    if quick:
+        return pytest(bench, together)
+    alone = ["-m", f"({found.marks}) and alone", *others, "-n0"]
+    tally = Tally()
+    for arguments in (together, alone):
+        tally += pytest(bench, arguments, covered=True, may_be_empty=True)
+    return tally if tally != Tally() else Tally(failed=1)
+
+
+def in_workers(cores: int) -> list[str]:
+    """pytest's options by which tests are shared out; a crash of a worker fails the test that it ran."""
+    return ["-n", str(min(cores, MOST_WORKERS)), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def pytest(

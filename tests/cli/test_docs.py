@@ -10,6 +10,7 @@ import pytest
 from bridge import config
 from bridge.cli import app as command_line
 from bridge.conversions import catalogue
+from bridge.preset_tables import StreamTable
 from bridge.presets import PATTERN_FIELDS, load
 
 ROOT = Path(__file__).parents[2]
@@ -23,10 +24,18 @@ def blocks(document: str, language: str) -> list[str]:
 
 
 def test_the_preset_that_is_shown_is_one(tmp_path: Path) -> None:
-    (text,) = blocks("docs/presets.md", "toml")
+    text, played = blocks("docs/presets.md", "toml")
     path = tmp_path / "bass.toml"
     path.write_text(text, encoding="utf-8")
     assert load(path).name == "bass"
+    head = text.partition("[[deliver]]")[0].replace("sonify_midi = true", "sonify_midi = false")
+    path.write_text(head + played, encoding="utf-8")
+    assert [deliver.to for deliver in load(path).deliver] == ["stream"]
+
+
+def test_every_field_of_what_is_played_is_described() -> None:
+    text = (ROOT / "docs" / "presets.md").read_text(encoding="utf-8")
+    assert all(f"| `{field}` |" in text for field in StreamTable.model_fields)
 
 
 def test_every_parameter_and_field_of_a_pattern_is_described() -> None:

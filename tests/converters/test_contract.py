@@ -39,7 +39,9 @@ class Trial:
 
 
 @pytest.fixture(params=["fake", "local", "musicgpt"])
-def trial(request: pytest.FixtureRequest, tmp_path: Path, models_folder: Path) -> Iterator[Trial]:
+def trial(
+    request: pytest.FixtureRequest, tmp_path: Path, models_folder: Path, shared_engine: Worker
+) -> Iterator[Trial]:
     if request.param == "fake":
         fake = FakeConverter()
 
@@ -49,14 +51,13 @@ def trial(request: pytest.FixtureRequest, tmp_path: Path, models_folder: Path) -
 
         yield Trial(fake, fail)
         return
-    worker = Worker("contract", WorkerOptions(log_file=tmp_path / "engine.log"))
     if request.param == "musicgpt":
         with rehearsing(models_folder) as server:
             remote = client(
                 server.address,
                 tmp_path / "spool",
                 key=lambda: server.key,
-                fitter=EngineFitter(worker),
+                fitter=EngineFitter(shared_engine),
                 timeouts=(30.0, 30.0, 30.0),
                 plan="pro",
             )
@@ -67,9 +68,8 @@ def trial(request: pytest.FixtureRequest, tmp_path: Path, models_folder: Path) -
 
             yield Trial(remote, fail_there)
             remote.close()
-        worker.stop()
         return
-    local = LocalConverter(worker, ModelStore(models_folder), tmp_path / "scratch", tmp_path / "heard")
+    local = LocalConverter(shared_engine, ModelStore(models_folder), tmp_path / "scratch", tmp_path / "heard")
 
     def break_file(good: ConversionRequest) -> ConversionRequest:
         text = tmp_path / "text.wav"
@@ -77,7 +77,6 @@ def trial(request: pytest.FixtureRequest, tmp_path: Path, models_folder: Path) -
         return ConversionRequest(good.conversion, good.parameters, text, "broken")
 
     yield Trial(local, break_file)
-    worker.stop()
 
 
 @pytest.fixture

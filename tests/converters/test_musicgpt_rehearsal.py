@@ -14,7 +14,7 @@ from bridge.conversions.catalogue import CATALOGUE
 from bridge.converters.base import Artifact, ConversionRequest, Ticket
 from bridge.converters.fitting import EngineFitter
 from bridge.converters.musicgpt import MusicGPTConverter
-from bridge.engine.worker import Worker, WorkerOptions
+from bridge.engine.worker import Worker
 from bridge.errors import BridgeError, ChargedFailure, NoKey, NotSent, OutcomeUnknown, Rejected, TryLater
 from bridge.jobs.model import Fingerprint
 from support.musicgpt import a_request, client
@@ -73,20 +73,18 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, models_folder: Path) -> Iterator[Stage]:
-    worker = Worker("fitting", WorkerOptions(log_file=tmp_path / "engine.log"))
+def stage(tmp_path: Path, models_folder: Path, shared_engine: Worker) -> Iterator[Stage]:
     with rehearsing(models_folder) as server:
         converter = client(
             server.address,
             tmp_path / "spool",
             key=lambda: server.key,
-            fitter=EngineFitter(worker),
+            fitter=EngineFitter(shared_engine),
             timeouts=(30.0, 30.0, 30.0),
             plan="pro",
         )
         yield Stage(converter, server)
         converter.close()
-    worker.stop()
 
 
 @pytest.fixture

@@ -4,9 +4,8 @@ import errno
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,121 +13,15 @@ import mido
 import pytest
 
 from bridge.delivery import desk, placing
-from bridge.delivery.desk import RETRY_AFTER_S, DeliveryDesk
+from bridge.delivery.desk import RETRY_AFTER_S
 from bridge.delivery.placing import temp_path
 from bridge.errors import ModelError, StaleJobError
-from bridge.jobs import plan
-from bridge.jobs.cache import Entry
 from bridge.jobs.model import ConversionState, DeliveryState, Fingerprint, JobState
-from bridge.jobs.records import DeliveryRecord
-from bridge.jobs.store import Journal
 from bridge.media.musical_time import Timeline
-from bridge.media.notes import NOTES_MEDIA_TYPE, Note, Transcription, transcription_to_json
-from bridge.presets import Preset
-from bridge.testing import ManualClock
-from support.journals import planned, request_of, source_of
+from support.deliveries import FINGERPRINT, Bench, preset_data
 
 C, D = ConversionState, DeliveryState
-FINGERPRINT = {"engine": "1.2", "basic-pitch": "ab12"}
 SIDECAR = "Loop_100bpm.bridge.json"
-
-
-def _preset(deliver: list[Mapping[str, Any]] | None = None, **changes: Any) -> dict[str, Any]:
-    step = {"name": "notes", "conversion": "audio_to_midi"}
-    data = {"name": "test", "title": "Test", "steps": [step], "deliver": deliver or [{"from": "notes"}]}
-    return Preset.model_validate({**data, **changes}).model_dump(by_alias=True)
-
-
-def _heard(pitch: int) -> Transcription:
-    about = {"material": "solo", "why": "one note at a time"}
-    return Transcription((Note(0.0, 0.5, pitch, 90, 0.9),), 1.0, about=about)
-
-
-@dataclass
-class Bench:
-    """A real journal and desk; bounces whose conversions are done, deliveries that are due."""
-
-    folder: Path
-    clock: ManualClock = field(default_factory=ManualClock)
-    settings_bpm: float | None = None
-    fingerprint_error: Exception | None = None
-
-    def __post_init__(self) -> None:
-        self.project = self.folder / "project"
-        self.cache = self.folder / "cache"
-        self.cache.mkdir()
-        self.journal = Journal(self.folder / "journal.sqlite3", clock=self.clock)
-        self.desk = DeliveryDesk(
-            self.journal, self.clock, settings_bpm=self.settings_bpm, fingerprint=self._fingerprint
-        )
-
-    def _fingerprint(self, converter: str, conversion: str) -> Mapping[str, str]:
-        if self.fingerprint_error:
-            raise self.fingerprint_error
-        return FINGERPRINT
-
-    def converted(
-        self,
-        name: str = "Loop_100bpm.wav",
-        *,
-        preset: Mapping[str, Any] | None = None,
-        roles: tuple[str, ...] = ("midi",),
-        pitch: int = 60,
-    ) -> int:
-        """A job whose one conversion has just ended; gives the job's id."""
-        preset = preset or _preset()
-        path = self.folder / name
-        request = request_of(path, project_folder=self.project, closed_at=self.clock.wall() - 1.0)
-        job_id = self.journal.create_job(request, preset, source_of(path), [planned(lowest_note=21)])
-        detail = self.journal.detail(job_id)
-        assert detail is not None
-        conversion = detail.conversions[0].id
-        for before, after in ((C.QUEUED, C.SUBMITTING), (C.SUBMITTING, C.RUNNING), (C.RUNNING, C.FETCHING)):
-            self.journal.move_conversion(conversion, before, after)
-        self.journal.finish_conversion(
-            conversion,
-            C.FETCHING,
-            [self._artifact(f"{job_id}-{role}", role, pitch) for role in roles],
-            lambda placed: plan.from_artifacts(
-                Preset.model_validate(preset), "notes", placed, {}, lambda _: "local"
-            ),
-        )
-        return job_id
-
-    def _artifact(self, name: str, role: str, pitch: int) -> Entry:
-        notes = role == "midi"
-        path = self.cache / f"{name}.{'json' if notes else 'wav'}"
-        document = transcription_to_json(_heard(pitch))
-        path.write_text(json.dumps(document) if notes else f"audio {role} {pitch}", encoding="utf-8")
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        return Entry(role, path, NOTES_MEDIA_TYPE if notes else "audio/wav", digest)
-
-    def due(self) -> list[DeliveryRecord]:
-        return self.journal.due_deliveries(self.clock.wall(), 100)
-
-    def deliver_all(self) -> None:
-        for _ in range(10):
-            for delivery in self.due():
-                self.desk.handle(delivery)
-
-    def one(self, job_id: int, number: int = 0) -> DeliveryRecord:
-        detail = self.journal.detail(job_id)
-        assert detail is not None
-        return detail.deliveries[number]
-
-    def states(self, job_id: int) -> list[tuple[str, str]]:
-        detail = self.journal.detail(job_id)
-        assert detail is not None
-        return [(one.kind, one.state) for one in detail.deliveries]
-
-    def state(self, job_id: int) -> JobState:
-        job = self.journal.job(job_id)
-        assert job is not None
-        return job.state
-
-    def files(self) -> list[str]:
-        found = (path for path in self.project.rglob("*") if path.is_file()) if self.project.exists() else ()
-        return sorted(path.relative_to(self.project).as_posix() for path in found)
 
 
 @pytest.fixture
@@ -268,14 +161,14 @@ def test_deliveries_that_end_at_the_same_time_make_one_sidecar(
 
 
 def test_the_sidecar_can_be_turned_off(bench: Bench) -> None:
-    job_id = bench.converted(preset=_preset([{"from": "notes", "sidecar": False}]))
+    job_id = bench.converted(preset=preset_data([{"from": "notes", "sidecar": False}]))
     bench.deliver_all()
     assert bench.files() == ["Loop_100bpm_midi.mid"]
     assert bench.state(job_id) is JobState.DONE
 
 
 def test_names_come_from_the_presets_pattern(bench: Bench) -> None:
-    preset = _preset([{"from": "notes", "pattern": "{preset}/{step}/a/b/{bounce} - {role}.{ext}"}])
+    preset = preset_data([{"from": "notes", "pattern": "{preset}/{step}/a/b/{bounce} - {role}.{ext}"}])
     bench.converted("Übung: 1?.wav", preset=preset, roles=("midi", "stem:vocals"))
     bench.deliver_all()
     assert bench.files() == [
@@ -287,7 +180,7 @@ def test_names_come_from_the_presets_pattern(bench: Bench) -> None:
 
 def test_the_tempo_comes_from_the_preset_then_from_the_settings(tmp_path: Path) -> None:
     bench = Bench(tmp_path, settings_bpm=90.0)
-    first = bench.converted("a.wav", preset=_preset(tempo_bpm=140.0))
+    first = bench.converted("a.wav", preset=preset_data(tempo_bpm=140.0))
     second = bench.converted("b.wav")
     bench.deliver_all()
     assert bench.one(first).note == "1 note, 140 BPM from the preset, heard as solo"

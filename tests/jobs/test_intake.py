@@ -3,15 +3,18 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bridge.errors import WorkerDied
+from bridge.errors import WorkerDied, WorkerError
 from bridge.jobs import intake
 from bridge.jobs.intake import Intake, same_export
 from bridge.jobs.model import DeliveryState, Fingerprint, JobRequest, JobState, PlannedDelivery
 from bridge.jobs.records import JobDetail
+from bridge.media.musical_context import Told
+from bridge.media.musical_time import TempoMap
 from bridge.presets import PresetShelf
 from bridge.testing import FakeConverter, FakeEngine, ManualClock
 from support.journals import Works, request_of, source_of
@@ -41,9 +44,15 @@ class Place:
         self.works = Works(folder, ManualClock(), {"local": FakeConverter("local")})
         self.engine = FakeEngine()
         shelf = PresetShelf(folder / "presets")
-        self.intake = Intake(self.works.journal, self.works.steps, shelf, self.engine)
+        self.heard: Told | None = None
+        self.overheard: list[tuple[float, float]] = []
+        self.intake = Intake(self.works.journal, self.works.steps, shelf, self.engine, self._overhear)
         self.journal = self.works.journal
         self.intake.start()
+
+    def _overhear(self, closed_at: float, duration_s: float) -> Told | None:
+        self.overheard.append((closed_at, duration_s))
+        return self.heard
 
     def close(self) -> None:
         self.intake.stop()
@@ -96,6 +105,44 @@ def test_a_bounce_becomes_a_job_with_what_is_in_it(place: Place) -> None:
     assert detail.parts[0].source is not None
     assert detail.parts[0].source.frames == 5
     assert place.journal.knows(place.watched / "a.wav", Fingerprint.of(place.watched / "a.wav"))
+
+
+def test_what_a_clock_said_meanwhile_is_told_last(place: Place) -> None:
+    place.heard = Told("clock of Live", tempo=TempoMap.constant(140))
+    detail = place.job_of(place.bounce("a.wav", closed_at=77.0))
+    assert detail is not None
+    source = detail.parts[0].source
+    assert source is not None
+    assert source.told[-1]["source"] == "clock of Live"
+    assert place.overheard == [(77.0, source.duration_s)]
+
+
+def test_of_a_file_that_is_converted_by_hand_a_clock_knows_nothing(place: Place) -> None:
+    place.heard = Told("clock of Live", tempo=TempoMap.constant(140))
+    request = replace(place.bounce("a.wav"), watched_folder=None)
+    detail = place.job_of(request)
+    assert detail is not None
+    assert detail.parts[0].source is not None
+    assert (detail.parts[0].source.told, place.overheard) == ((), [])
+
+
+def test_a_pad_takes_what_an_earlier_look_found(place: Place) -> None:
+    request = place.bounce("a.wav")
+    first = place.job_of(request)
+    assert first is not None
+    place.engine.failures.append(WorkerError("the engine is busy."))
+    again = replace(request, watched_folder=None, as_known=True, preset="test")
+    second = place.job_of(again)
+    assert second is not None
+    assert second.parts[0].source == first.parts[0].source
+
+    # Another state of the file is looked at.
+    place.engine.failures.clear()
+    changed = replace(place.bounce("a.wav", "longer audio"), watched_folder=None, as_known=True)
+    third = place.job_of(changed)
+    assert third is not None
+    assert third.parts[0].source is not None
+    assert third.parts[0].source.frames == 12
 
 
 def test_what_is_no_audio_becomes_a_failed_job_that_says_so(place: Place) -> None:

@@ -94,6 +94,18 @@ def test_a_part_for_other_systems_is_no_outcome() -> None:
     assert parts.install_parts([part], [os.devnull]) == []
 
 
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+def test_the_table_has_each_part_once_a_system_and_pinned(platform: str) -> None:
+    here = [part for part in parts.PARTS if not part.platforms or platform in part.platforms]
+    names = [part.name for part in here]
+    assert len(names) == len(set(names))
+    assert {"python-rtmidi", "pynput"} <= set(names)
+    for part in here:
+        pins = [requirement.partition("==") for requirement in part.requirement.split()]
+        assert all(version for _, _, version in pins)
+        assert part.name in {name for name, _, _ in pins}
+
+
 NO_COMPILER = """
   error: subprocess-exited-with-error
   × Building wheel for evdev did not run successfully.
@@ -104,9 +116,18 @@ ERROR: Failed to build installable wheels for some pyproject.toml based projects
 """
 
 
+NO_HEADERS = """
+  error: subprocess-exited-with-error
+      ../meson.build:66:15: ERROR: Dependency "alsa" not found (tried pkg-config)
+error: metadata-generation-failed
+× Encountered error while generating package metadata.
+"""
+
+
 @pytest.mark.parametrize(
     ("output", "why"),
     [
+        (NO_HEADERS, '../meson.build:66:15: ERROR: Dependency "alsa" not found (tried pkg-config)'),
         (NO_COMPILER, "command 'gcc' failed: No such file or directory"),
         ("ERROR: No matching distribution found for evdev==9", "No matching distribution found for evdev==9"),
         ("", "pip said nothing"),

@@ -1,0 +1,92 @@
+"""What a clock said while a bounce was made: one more source of its musical context. Pure."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from fractions import Fraction
+
+from bridge.media.musical_context import Told, exact_bpm, meter_map
+from bridge.media.musical_time import TempoMap
+from bridge.midi.messages import ClockTold
+
+MOST_KEPT = 4096
+INTERNAL = "internal"
+ASSUMED_METER = "4/4"
+"""What holds where nobody has set a meter: no clock knows one."""
+SNAP_BPM = 0.05
+"""A clock's pulses tell a tempo to about so much; what is nearer to a half is meant to be it."""
+REAL_TIME_S = 1.0
+"""A bounce that was begun within this of the clock's start, and lasted as long, was played in real time."""
+
+
+class ClockLog:
+    """May be used from any thread."""
+
+    def __init__(self) -> None:
+        self._told: deque[ClockTold] = deque(maxlen=MOST_KEPT)
+        self._lock = threading.Lock()
+
+    def add(self, told: ClockTold) -> None:
+        """Our own clock says nothing about the DAW's project, so it is left out."""
+        if told.source != INTERNAL:
+            with self._lock:
+                self._told.append(told)
+
+    def told(self, closed_at: float, duration_s: float) -> Told | None:
+        """What the clock tells about a bounce that was closed then (seconds since 1970).
+
+        None where none ran at that time. The bar it begins at is only known where it was bounced in real
+        time: the clock was started when the audio began, and ran until its end.
+        """
+        with self._lock:
+            past = [one for one in self._told if one.wall <= closed_at]
+        if not past:
+            return None
+        last = past[-1]
+        running = last if last.running else _ran_until(past, closed_at)
+        if running is None:
+            return None
+        start = _real_time_start(past, closed_at, duration_s)
+        bpm = snapped(running.bpm)
+        bar = None if start is None else _bar(start)
+        return Told(
+            f"clock of {running.source}",
+            tempo=TempoMap.constant(bpm),
+            meters=None if running.meter == ASSUMED_METER else meter_map(running.meter),
+            start_bar=bar,
+        )
+
+
+def snapped(bpm: float) -> Fraction:
+    half = round(bpm * 2) / 2
+    return exact_bpm(half if abs(bpm - half) <= SNAP_BPM else round(bpm, 2))
+
+
+def _ran_until(past: list[ClockTold], closed_at: float) -> ClockTold | None:
+    """The clock as it ran when it was stopped a moment before: a DAW stops at the bounce's end."""
+    stopped = past[-1]
+    if closed_at - stopped.wall > REAL_TIME_S:
+        return None
+    return next((one for one in reversed(past) if one.running), None)
+
+
+def _real_time_start(past: list[ClockTold], closed_at: float, duration_s: float) -> ClockTold | None:
+    """The moment at which the clock was set running for this bounce."""
+    runs = [now for before, now in zip([None, *past], past, strict=False) if _begins(before, now)]
+    if not runs:
+        return None
+    start = runs[-1]
+    ended = next((one.wall for one in past if one.wall > start.wall and not one.running), closed_at)
+    as_long = abs((closed_at - start.wall) - duration_s) <= REAL_TIME_S
+    return start if as_long and ended >= start.wall + duration_s - REAL_TIME_S else None
+
+
+def _begins(before: ClockTold | None, now: ClockTold) -> bool:
+    return now.running and (before is None or not before.running)
+
+
+def _bar(told: ClockTold) -> int:
+    """The bar (from 1) that the clock stood at, its nearest bar line."""
+    bar_beats = meter_map(told.meter).points[0].bar_beats
+    return round(told.beat / float(bar_beats)) + 1
