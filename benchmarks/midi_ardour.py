@@ -2,9 +2,9 @@
 
     python -m benchmarks.midi_ardour [--seconds 60]
 
-Ardour sends its MIDI clock at exact frames. A listener notes at which frame each pulse and each note arrives; a
-note belongs on every quarter, and every 24th pulse is one. What is told is by how much notes are late (one JACK
-period on the way in and one on the way out cannot be helped with RtMidi), and how much that varies.
+Ardour sends its MIDI clock at exact frames. A listener notes at which frame each pulse and each note arrives;
+a note belongs on every quarter, and every 24th pulse is one. What is told is by how much notes are late (one
+JACK period on the way in and one on the way out cannot be helped with RtMidi), and how much that varies.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import argparse
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -31,15 +30,12 @@ from bridge.clock import SystemClock
 from bridge.midi.child import MidiChild
 from bridge.midi.messages import ClockTold, Configure, Play, Told
 from support.jack import JackServer, listening
-from support.polling import eventually
 
 RATE_HZ, PERIOD = 48_000, 64
 BARS, PULSES_A_BEAT = 4, 24
-OSC_PORT = 3819
 LIBRARIES = Path("/usr/lib/ardour7")
 CONFIG = """<?xml version="1.0" encoding="UTF-8"?>
-<Ardour><Config><Option name="send-midi-clock" value="1"/><Option name="mmc-control" value="1"/></Config>
-<ControlProtocols><Protocol name="Open Sound Control (OSC)" active="yes"/></ControlProtocols></Ardour>
+<Ardour><Config><Option name="send-midi-clock" value="1"/></Config></Ardour>
 """
 
 
@@ -87,25 +83,22 @@ def ardour(server: JackServer, folder: Path) -> Iterator[None]:
         running.wait()
 
 
-def osc(address: str) -> None:
-    padded = address.encode() + b"\0" * (4 - len(address) % 4)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
-        line.sendto(padded + b",\0\0\0", ("127.0.0.1", OSC_PORT))
-
-
 def late_ms(pulses: list[tuple[int, tuple[int, ...]]], notes: list[int]) -> np.ndarray:
     """By how much each note is later than the quarter that is nearest to it, in milliseconds."""
-    frames, number = [], 0
+    frames: list[int] = []
+    number = 0
     for frame, data in pulses:
         if data[0] in (0xFA, 0xFB):
-            frames, number = [], 0
+            frames.clear()
+            number = 0
         elif data[0] == 0xF8:
             if number % PULSES_A_BEAT == 0:
                 frames.append(frame)
             number += 1
     beats = np.asarray(frames)
     nearest = np.asarray([beats[np.abs(beats - note).argmin()] for note in notes])
-    return (np.asarray(notes) - nearest) * 1000 / RATE_HZ
+    late: np.ndarray = (np.asarray(notes) - nearest) * 1000 / RATE_HZ
+    return late
 
 
 def measure(seconds: float) -> int:
@@ -116,31 +109,18 @@ def measure(seconds: float) -> int:
     with tempfile.TemporaryDirectory() as name, JackServer(period=PERIOD) as server:
         folder = Path(name)
         clicks(folder / "clicks.mid")
-        child = MidiChild(
-            lambda: Configure(inputs=("ardour:MIDI Clock*",), clock="auto"), told.append, None, SystemClock()
-        )
-        with (
-            ardour(server, folder),
-            listening(server, "pulses") as pulses,
-            listening(server, "notes") as out,
-        ):
-            server.connect("ardour:MIDI Clock out", "pulses:in", 30)
+        settings = Configure(inputs=("ardour:MIDI Clock*",), clock="ardour*")
+        child = MidiChild(lambda: settings, told.append, None, SystemClock())
+        with listening(server, "pulses") as pulses, listening(server, "notes") as out:
             child.start()
             server.connect("DAW Bridge:DAW Bridge", "notes:in", 30)
-            eventually(
-                lambda: any("DAW Bridge" in one for one in server.connections("ardour:MIDI Clock out")),
-                what="our port to listen to Ardour",
-            )
-            for errand in ("/transport_stop", "/goto_start"):  # it rolls as soon as it is there
-                osc(errand)
-                time.sleep(0.5)
             child.tell(Play("clicks", str(folder / "clicks.mid"), when="bar", loop=True))
-            time.sleep(1.0)
-            pulses.forget()
-            osc("/transport_play")
-            time.sleep(seconds)
-            heard, notes = pulses.heard(), out.heard()
-            child.stop()
+            # It rolls by itself a second or so after its ports are there.
+            with ardour(server, folder):
+                server.connect("ardour:MIDI Clock out", "pulses:in", 30)
+                time.sleep(seconds)
+                heard, notes = pulses.heard(), out.heard()
+                child.stop()
     starts = [frame for frame, _, data in notes if data[0] == 0x90 and data[2]]
     late = late_ms([(frame, data) for frame, _, data in heard], starts)
     tempi = [one.bpm for one in told if isinstance(one, ClockTold) and one.running]

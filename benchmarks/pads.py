@@ -4,7 +4,7 @@
     python -m benchmarks.pads pad        pad: a JACK server (-p 64) and a note through it; key: X11 (Xvfb)
 
 A whole daemon runs. The clock starts when the press is handed to JACK or X11 and stops when another process
-reads the new job in the journal. Each press asks for the latest bounce again; what came of it is in the cache.
+reads the new job in the journal. Each press asks for the latest bounce again; what came of it is cached.
 """
 
 from __future__ import annotations

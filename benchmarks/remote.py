@@ -108,8 +108,6 @@ def by_client(client: MusicGPTConverter, source: Path, folder: Path) -> None:
         "file_convert", parameters, source, "key", Fingerprint.of(source), duration_s=UPLOAD_SECONDS
     )
     ticket = client.submit(request)
-    changed = threading.Event()
-    client.watch(lambda _ticket: changed.set())
     while (progress := client.poll(ticket)).state == "running":
         time.sleep(progress.poll_after_s)
     assert progress.state == "done", progress

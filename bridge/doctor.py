@@ -324,9 +324,11 @@ def _midi(home: Path) -> Iterator[Check]:
 
 def _controls(home: Path) -> Iterator[Check]:
     from bridge import doctor_controls
+    from bridge.presets import PresetShelf
 
     settings = _settings(home)
-    rows = (doctor_controls.controls(settings, home), doctor_controls.hotkeys(settings))
+    preset = PresetShelf(home / "presets").get
+    rows = (doctor_controls.controls(settings, home, preset), doctor_controls.hotkeys(settings))
     yield from (Check(*row) for row in chain(*rows))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import queue
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,12 +66,14 @@ def _first_ports(settings: Settings) -> Ports | None:
     return None
 
 
-def controls(settings: Settings, home: Path) -> Iterator[Row]:
-    """Whether pads and keys lead somewhere."""
-    from bridge.surface.wiring import check_controls
+def controls(settings: Settings, home: Path, preset: Callable[[str], object]) -> Iterator[Row]:
+    """Whether pads and keys lead somewhere; `preset` raises for what is none."""
+    from bridge.surface.wiring import check_controls, control_doubts
 
     check_controls(settings, home)
     yield "pads", "ok", f"{len(settings.pads)} mapped (`bridge learn` maps one)", ""
+    for doubt in control_doubts(settings, preset):
+        yield "pads", "warn", doubt, ""
 
 
 def hotkeys(settings: Settings) -> Iterator[Row]:

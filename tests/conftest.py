@@ -15,8 +15,6 @@ from hypothesis import HealthCheck, settings
 THREAD_DEADLINE_S = 5.0
 COPIED_BYTES = 8 << 20  # larger ones are fetched on first use, and few tests use them
 PYTESTS_OWN = ("pytest_timeout",)
-LONGEST = ("end_to_end", "faults", "scripts", "cli")
-"""Folders whose files take longest."""
 KEPT_MODELS = Path(__file__).parents[1] / ".venv" / "test-home" / "models"
 
 settings.register_profile(
@@ -25,15 +23,11 @@ settings.register_profile(
 settings.register_profile("prove", parent=settings.get_profile("fixed"), max_examples=2000)
 settings.load_profile(os.environ.get("BRIDGE_TEST_PROFILE", "fixed"))
 
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Workers begin with what takes longest, so that none is left with it at the end."""
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: _rank(item.path))
-
-
-def _rank(path: Path) -> int:
-    return next((place for place, name in enumerate(LONGEST) if name in path.parts), len(LONGEST))
+if {
+    "PYTEST_XDIST_WORKER",
+    "BRIDGE_HOME",
+} <= os.environ.keys():  # tests run beside each other: to each its own
+    os.environ["BRIDGE_HOME"] += f"-{os.environ['PYTEST_XDIST_WORKER']}"
 
 
 @pytest.fixture(scope="session")

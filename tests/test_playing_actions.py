@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bridge.actions import DEFAULT_PRESET, perform
-from bridge.errors import WrongUse
+from bridge.errors import NoMidi, WrongUse
 from bridge.jobs.model import ConversionState, Fingerprint, JobRequest
 from bridge.midi.messages import Halt, Loop, Panic, Tap, Tempo, Transport
 from support.desk import Desk
@@ -117,6 +117,15 @@ def test_a_pad_is_one_slot_that_fills_starts_stops_and_empties(desk: Desk) -> No
     assert desk.surface.told[1:] == [Halt(str(job)), Halt(str(job))]
 
 
+def test_what_another_slot_holds_goes_on_when_one_is_emptied(desk: Desk) -> None:
+    job = done_job(desk, "midi")
+    desk.surface.slots = {1: job, 2: job}
+    perform(desk, "slot", {"slot": 2, "clear": True})
+    assert (desk.surface.slots, desk.surface.told) == ({1: job}, [])
+    perform(desk, "slot", {"slot": 1, "clear": True})
+    assert desk.surface.told == [Halt(str(job))]
+
+
 def test_what_plays_goes_on_when_it_is_put_into_a_slot(desk: Desk) -> None:
     job = done_job(desk, "midi")
     desk.surface.states = {f"{job}/midi": "playing"}
@@ -159,6 +168,15 @@ def test_what_the_clock_cannot_do(desk: Desk, action: str, arguments: dict[str, 
     assert desk.surface.told == []
 
 
+@pytest.mark.parametrize("action", ["stream", "slot"])
+def test_what_is_not_played_is_an_error_that_a_pad_can_show(desk: Desk, action: str) -> None:
+    job = done_job(desk)
+    desk.notes[job] = {"midi": "not played: there is no MIDI port"}
+    with pytest.raises(NoMidi, match=f"job {job} is not played: there is no MIDI port"):
+        perform(desk, action, {"slot": 1} if action == "slot" else {})
+    assert desk.surface.slots == {}
+
+
 def test_next_and_previous_go_through_the_row_of_the_settings(desk: Desk) -> None:
     desk.surface.row = ["less-noise", DEFAULT_PRESET, "stems"]
     names = [perform(desk, "next_preset", {})["preset"] for _ in range(3)]
@@ -173,6 +191,7 @@ def test_without_a_row_it_goes_through_all_that_begin_with_audio(desk: Desk) -> 
         seen.add(perform(desk, "next_preset", {})["preset"])
     assert {"stems", "less-noise", DEFAULT_PRESET} <= seen
     assert "song-from-words" not in seen
+    assert not {"change-speed", "voice-swap", "remix"} & seen, "these need to be told something"
     assert "speech" not in seen
 
 

@@ -318,8 +318,9 @@ stream = { when = "beat", count = 4, loop = true, transpose = -12, channels = { 
     assert (deliver.stream.when, deliver.stream.count, deliver.stream.loop) == ("beat", 4, True)
     assert (deliver.stream.transpose, deliver.stream.channels) == (-12, {"*": 3})
     for wrong in ('when = "soon"', "count = 0", "transpose = 100", 'channels = { "*" = 17 }'):
+        delivery = f'to = "stream"\nfrom = "notes.midi"\nstream = {{ {wrong} }}\n'
         with pytest.raises(PresetError, match=wrong.split(maxsplit=1)[0]):
-            _load(tmp_path, f'{GOOD}\n[[deliver]]\nto = "stream"\nfrom = "notes.midi"\nstream = {{ {wrong} }}\n')
+            _load(tmp_path, f"{GOOD}\n[[deliver]]\n{delivery}")
 
 
 def test_only_notes_can_be_played(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import mir_eval
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,6 +39,8 @@ class Score:
 
 def score(found: Iterable[Note], truth: Iterable[Note]) -> Score:
     """The notes that were found beside those that were played. The two errors are of the absolute value."""
+    from mir_eval import transcription  # it brings half of SciPy along, which takes seconds
+
     ours, theirs = list(found), list(truth)
     if not ours or not theirs:
         perfect = float(not ours and not theirs)
@@ -48,9 +49,9 @@ def score(found: Iterable[Note], truth: Iterable[Note]) -> Score:
             perfect, perfect, perfect, perfect, nothing, nothing, nothing, nothing, len(ours), len(theirs)
         )
     columns = (*_columns(theirs), *_columns(ours))
-    precision, recall, f1, _ = mir_eval.transcription.precision_recall_f1_overlap(*columns, offset_ratio=None)
-    with_ends = mir_eval.transcription.precision_recall_f1_overlap(*columns, offset_ratio=OFFSET_SHARE)[2]
-    pairs = mir_eval.transcription.match_notes(*columns, offset_ratio=None)
+    precision, recall, f1, _ = transcription.precision_recall_f1_overlap(*columns, offset_ratio=None)
+    with_ends = transcription.precision_recall_f1_overlap(*columns, offset_ratio=OFFSET_SHARE)[2]
+    pairs = transcription.match_notes(*columns, offset_ratio=None)
     errors = np.array([ours[b].start_s - theirs[a].start_s for a, b in pairs])
     loud = np.array([(theirs[a].velocity, ours[b].velocity) for a, b in pairs], dtype=float).reshape(-1, 2)
     return Score(

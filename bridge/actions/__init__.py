@@ -12,7 +12,11 @@ from types import MappingProxyType
 from bridge.actions.base import DEFAULT_PRESET, LOOK_TIMEOUT_S, Action, Arguments, Bridge, Result, Surface
 from bridge.actions.converting import convert_file, convert_latest, convert_text, redeliver
 from bridge.actions.playing import (
+    bpm_of,
+    check_slot,
+    check_stream,
     loop,
+    loop_wanted,
     next_preset,
     panic,
     previous_preset,
@@ -24,6 +28,7 @@ from bridge.actions.playing import (
     tap_tempo,
     tempo,
     transport,
+    transport_of,
 )
 from bridge.actions.tending import allow_upload, cancel, quote, rescan, resolve, retry
 from bridge.errors import WrongUse
@@ -118,6 +123,7 @@ _ROWS = (
         "Play notes out of the MIDI port.",
         {"job": "the job's number; without it the latest with notes", "slot": "the slot", **_PLAY_WORDS},
         stream,
+        check=check_stream,
     ),
     Action(
         "slot",
@@ -125,17 +131,27 @@ _ROWS = (
         {"slot": "its number", "clear": "true: empty it", **_PLAY_WORDS},
         slot,
         frozenset({"slot"}),
+        check_slot,
     ),
     Action("stop", "Stop what plays.", _WHICH_WORDS, stop),
-    Action("loop", "Let it go on over and over, or not.", {**_WHICH_WORDS, "on": "true or false"}, loop),
+    Action(
+        "loop",
+        "Let it go on over and over, or not.",
+        {**_WHICH_WORDS, "on": "true or false; without it the other way round"},
+        loop,
+        check=loop_wanted,
+    ),
     Action("panic", "Silence everything at once.", {}, panic),
     Action("tap_tempo", "One tap of the tempo.", {"at_s": "when, by the MIDI process's clock"}, tap_tempo),
-    Action("tempo", "Set the tempo of our own clock.", {"bpm": "20 to 400"}, tempo, frozenset({"bpm"})),
+    Action(
+        "tempo", "Set the tempo of our own clock.", {"bpm": "20 to 400"}, tempo, frozenset({"bpm"}), bpm_of
+    ),
     Action(
         "transport",
         "Start, stop or continue our own clock.",
         {"do": "start, stop or continue", "beat": "first go there; a quarter note is 1"},
         transport,
+        check=transport_of,
     ),
     Action("next_preset", "Take the next preset for the latest bounce.", {}, next_preset),
     Action("previous_preset", "Take the previous preset for the latest bounce.", {}, previous_preset),

@@ -118,13 +118,17 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True)
 class Action:
-    """`parameters` maps each argument's name to what it means; those in `required` must be given."""
+    """`parameters` maps each argument's name to what it means; those in `required` must be given.
+
+    `check` raises WrongUse for values that can never be, whatever there is to act on.
+    """
 
     name: str
     about: str
     parameters: Mapping[str, str]
     run: Callable[[Bridge, Arguments], Result]
     required: frozenset[str] = frozenset()
+    check: Callable[[Arguments], object] = bool
 
 
 def mtime_s(fingerprint: Fingerprint) -> float:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bridge.actions.base import Arguments, Bridge, Result, flag, job_of
-from bridge.errors import PresetError, WrongUse
+from bridge.conversions import catalogue
+from bridge.errors import NoMidi, PresetError, WrongUse
 from bridge.jobs.model import JobState
-from bridge.midi.messages import Command, Halt, Loop, Panic, Tap, Tempo, Transport
-from bridge.presets import input_of
+from bridge.midi.messages import Halt, Loop, Panic, Tap, Tempo, Transport
+from bridge.presets import Step, input_of, knows_parameters, resolve_parameters
 
 MOST_LOOKED_AT = 50
 WHENS = ("now", "beat", "bar", "armed")
@@ -19,6 +20,8 @@ ERRANDS = ("start", "stop", "continue")
 BPM_RANGE = (20.0, 400.0)
 MOST_SLOTS = 128
 ACTIVE = frozenset({"waiting", "playing", "paused"})
+NOT_PLAYED = "not played: "
+"""How a word on a playing begins where there is none."""
 
 
 def stream(bridge: Bridge, arguments: Arguments) -> Result:
@@ -53,7 +56,11 @@ def _active(bridge: Bridge) -> frozenset[int]:
 
 
 def _played(job_id: int, played: Mapping[str, str]) -> Result:
-    return {"job": job_id, "playing": list(played), "note": ", ".join(dict.fromkeys(played.values()))}
+    """Raises NoMidi where nothing is."""
+    note = ", ".join(dict.fromkeys(played.values()))
+    if all(word.startswith(NOT_PLAYED) for word in played.values()):
+        raise NoMidi(f"job {job_id} is {note}.")
+    return {"job": job_id, "playing": list(played), "note": note}
 
 
 def _nothing_to_play(bridge: Bridge, job_id: int) -> str:
@@ -68,9 +75,9 @@ def slot(bridge: Bridge, arguments: Arguments) -> Result:
     number = _slot_number(arguments)
     held = bridge.surface.slots.get(number)
     if flag(arguments, "clear"):
-        if held is not None:
-            bridge.surface.tell(Halt(str(held)))
         bridge.surface.put(number, None)
+        if held is not None and held not in bridge.surface.slots.values():
+            bridge.surface.tell(Halt(str(held)))
         return {"slot": number, "note": "empty"}
     if held is None:
         found = _stream_latest(bridge, str(arguments.get("role") or ""), {**_how(arguments), "when": "armed"})
@@ -88,8 +95,7 @@ def stop(bridge: Bridge, arguments: Arguments) -> Result:
 
 
 def loop(bridge: Bridge, arguments: Arguments) -> Result:
-    on = None if arguments.get("on") is None else flag(arguments, "on")
-    bridge.surface.tell(Loop(_which(bridge, arguments), on))
+    bridge.surface.tell(Loop(_which(bridge, arguments), loop_wanted(arguments)))
     return {}
 
 
@@ -105,16 +111,13 @@ def tap_tempo(bridge: Bridge, arguments: Arguments) -> Result:
 
 
 def tempo(bridge: Bridge, arguments: Arguments) -> Result:
-    bpm = _number(arguments, "bpm", BPM_RANGE)
+    bpm = bpm_of(arguments)
     bridge.surface.tell(Tempo(bpm))
-    return {"bpm": bpm}
+    return {"bpm": bpm, "note": f"{bpm:g} BPM"}
 
 
 def transport(bridge: Bridge, arguments: Arguments) -> Result:
-    errand = _one_of(arguments, "do", ERRANDS, "start")
-    beat = None if arguments.get("beat") is None else _number(arguments, "beat", (0.0, 1e6))
-    order: Command = Transport(errand, beat)  # type: ignore[arg-type]  # one of ERRANDS
-    bridge.surface.tell(order)
+    bridge.surface.tell(transport_of(arguments))
     return {}
 
 
@@ -136,22 +139,32 @@ def select_preset(bridge: Bridge, arguments: Arguments) -> Result:
 
 
 def _select(bridge: Bridge, step: int) -> Result:
-    """The nearest one in that direction that is usable and begins with audio."""
+    """The nearest one in that direction that can be done to a bounce as it is."""
     names = bridge.surface.preset_row() or bridge.presets.names()
     now = bridge.surface.preset
     place = names.index(now) if now in names else (-1 if step > 0 else 0)
     for far in range(1, len(names) + 1):
         name = names[(place + step * far) % len(names)]
-        if _begins_with_audio(bridge, name):
+        if _takes_a_bounce(bridge, name):
             return select_preset(bridge, {"preset": name})
-    raise WrongUse("there is no preset that begins with audio.", remedy="`bridge presets` lists them.")
+    raise WrongUse("there is no preset for a bounce.", remedy="`bridge presets` lists them.")
 
 
-def _begins_with_audio(bridge: Bridge, name: str) -> bool:
+def _takes_a_bounce(bridge: Bridge, name: str) -> bool:
+    """Whether it begins with audio, and nothing must be given with it."""
     try:
-        return input_of(bridge.presets.get(name)) == "audio"
+        preset = bridge.presets.get(name)
+        return input_of(preset) == "audio" and all(map(_is_complete, preset.steps))
     except PresetError:
         return False
+
+
+def _is_complete(step: Step) -> bool:
+    """Whether all is there that its conversion needs."""
+    row = catalogue.conversion(step.conversion)
+    converters = row.quality if step.converter == "auto" else [step.converter]
+    able = (one for one in converters if knows_parameters(step, {}, converter=one))
+    return any(not row.missing(resolve_parameters(step, {}, converter=one)) for one in able)
 
 
 def reload_controls(bridge: Bridge, arguments: Arguments) -> Result:  # noqa: ARG001  an action's shape
@@ -159,6 +172,32 @@ def reload_controls(bridge: Bridge, arguments: Arguments) -> Result:  # noqa: AR
 
 
 # What arguments mean
+
+
+def check_stream(arguments: Arguments) -> None:
+    _how(arguments)
+    if arguments.get("slot") is not None:
+        _slot_number(arguments)
+
+
+def check_slot(arguments: Arguments) -> None:
+    check_stream(arguments)
+    flag(arguments, "clear")
+
+
+def loop_wanted(arguments: Arguments) -> bool | None:
+    """None: the other way round."""
+    return None if arguments.get("on") is None else flag(arguments, "on")
+
+
+def bpm_of(arguments: Arguments) -> float:
+    return _number(arguments, "bpm", BPM_RANGE)
+
+
+def transport_of(arguments: Arguments) -> Transport:
+    errand = _one_of(arguments, "do", ERRANDS, "start")
+    beat = None if arguments.get("beat") is None else _number(arguments, "beat", (0.0, 1e6))
+    return Transport(errand, beat)  # type: ignore[arg-type]  # one of ERRANDS
 
 
 def _how(arguments: Arguments) -> dict[str, Any]:

@@ -66,7 +66,9 @@ def streamed(detail: Detail) -> list[str]:
 
 
 def errors_of(detail: Detail) -> list[BridgeError]:
-    """Every error that the job carries, each once."""
+    """Every error that the job carries, each once; what hindered one that was cancelled hinders no more."""
+    if detail["state"] == "cancelled":
+        return []
     rows = (*detail["parts"], *detail["conversions"], *detail["deliveries"])
     told = [row["error"] for row in rows if row.get("error")]
     unique = {str(sorted(one.items(), key=str)): one for one in told}

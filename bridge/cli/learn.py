@@ -24,6 +24,7 @@ from bridge.home import home
 from bridge.midi import messages
 from bridge.midi.learning import Learned, Learner
 from bridge.midi.port_names import is_ours, matches
+from bridge.presets import PresetShelf
 from bridge.toml_faults import did_you_mean
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def process_that_listens(settings: Configure) -> Iterator[NextTold]:
     from bridge.midi.child import MidiChild
 
     told: queue.Queue[Told] = queue.Queue()
-    child = MidiChild(lambda: settings, told.put, None, SystemClock())
+    child = MidiChild(lambda: settings, told.put, home() / "logs" / "midi.log", SystemClock())
 
     def next_told(timeout_s: float) -> Told | None:
         try:
@@ -85,6 +86,8 @@ def learn(
     wish = _wish(action, texts, press, port)
     path = home() / config.CONFIG_NAME
     settings = config.load(home())  # a file with faults is told before anybody touches a pad
+    if not settings.midi.enabled:
+        raise NoMidi("MIDI is turned off.", remedy="Set midi.enabled = true in config.toml.")
     daemon = daemon_at(home())
     learned = _touched(wish, settings, listen, prepares=daemon is None)
     pad = _pad(wish, learned)
@@ -119,6 +122,9 @@ def _arguments(row: Action, texts: Sequence[str]) -> dict[str, Any]:
             )
     for name in sorted(row.required - set(arguments) - {"at_s"}):
         raise WrongUse(f"the action '{row.name}' needs '{name}'.", remedy=f"Its arguments: {known}.")
+    row.check(arguments)
+    if "preset" in row.parameters and arguments.get("preset"):
+        PresetShelf(home() / "presets").get(str(arguments["preset"]))
     return arguments
 
 
@@ -127,7 +133,7 @@ def _arguments(row: Action, texts: Sequence[str]) -> dict[str, Any]:
 
 def _touched(wish: Wish, settings: Settings, listen: Listen, *, prepares: bool) -> Learned:
     """Waits for a touch, as long as it takes; Ctrl-C ends it."""
-    learner, beside = Learner(), _Beside(wish)
+    learner, beside = Learner(), _Beside(wish, settings.midi.port)
     with listen(_ears(wish, settings, prepares=prepares)) as next_told:
         while True:
             told = next_told(LOOK_S)
@@ -166,7 +172,8 @@ def _ears(wish: Wish, settings: Settings, *, prepares: bool) -> Configure:
 class _Beside:
     """What is said while a touch is waited for, each thing once."""
 
-    def __init__(self, wish: Wish) -> None:
+    def __init__(self, wish: Wish, own: str) -> None:
+        self._own = own
         self._nothing = f"No port is like '{wish.port}'" if wish.port else "No controller is there"
         self._said = ""
 
@@ -175,12 +182,16 @@ class _Beside:
         match told:
             case messages.Ports(api=""):
                 raise NoMidi(told.why or "there is no MIDI here.", remedy=told.remedy)
-            case messages.Ports(listening=()):
-                self.note(f"{self._nothing} yet. Plug it in; it is taken up by itself.")
             case messages.Ports():
-                self.note(f"Touch the pad, key or knob on {' or '.join(told.listening)} … (Ctrl-C ends this)")
+                self._invite([port for port in told.listening if not is_ours(port, self._own)])
             case messages.Trouble():
                 self.note(f"{told.words} {told.remedy}".rstrip())
+
+    def _invite(self, ports: Sequence[str]) -> None:
+        if ports:
+            self.note(f"Touch the pad, key or knob on {' or '.join(ports)} … (Ctrl-C ends this)")
+        else:
+            self.note(f"{self._nothing} yet. Plug it in; it is taken up by itself.")
 
     def note(self, words: str) -> None:
         if words != self._said:

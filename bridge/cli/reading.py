@@ -109,7 +109,7 @@ def _controls_lines(controls: Mapping[str, Any]) -> Iterator[str]:
     if not controls["enabled"]:
         yield "MIDI: turned off"
     elif controls["why"]:
-        yield f"MIDI: none, {controls['why']} {controls['remedy']}"
+        yield f"MIDI: {_sentences(controls['why'], controls['remedy'])}"
     elif controls["api"]:
         ports = (controls[name] for name in ("own_ports", "playing_to", "listening"))
         yield f"MIDI ({controls['api']}): {describe.ports_in_words(*ports)}"
@@ -117,12 +117,21 @@ def _controls_lines(controls: Mapping[str, Any]) -> Iterator[str]:
         yield "MIDI: starting"
     clock, keys = controls["clock"], controls["hotkeys"]
     if clock is not None:
-        yield f"Clock: {clock['source']}, {clock['bpm']:.1f} BPM, {'runs' if clock['running'] else 'stands'}"
+        state = "running" if clock["running"] else "stopped"
+        yield f"Clock: {clock['source']}, {clock['bpm']:.1f} BPM, {state}"
     if keys is not None and keys["why"]:
-        yield f"Hotkeys: {'ready, but ' if keys['ready'] else ''}{keys['why']} {keys['remedy']}"
+        yield f"Hotkeys: {'ready, but ' if keys['ready'] else ''}{_sentences(keys['why'], keys['remedy'])}"
     yield f"Preset at hand: {controls['preset']}"
-    for name, state in controls["playing"].items():
-        yield f"  job {name.partition('/')[0]} {state}"
+    if slots := sorted(controls["slots"].items(), key=lambda one: int(one[0])):
+        yield f"Slots: {', '.join(f'{slot}: job {job}' for slot, job in slots)}"
+    yield from dict.fromkeys(
+        f"  job {name.partition('/')[0]} {state}" for name, state in controls["playing"].items()
+    )
+
+
+def _sentences(*texts: str) -> str:
+    """One after the other, each with its full stop."""
+    return " ".join(f"{text.rstrip('.')}." for text in texts if text)
 
 
 def _when(wall_s: float) -> str:
@@ -209,6 +218,7 @@ def _show_lines(job: Data) -> Iterator[str]:
         yield from _error_lines(one, job["id"])
     for one in job["deliveries"]:
         where = one["final_path"] or Path(job["project_folder"])
+        where = "to the MIDI port" if one["kind"] == "stream" else where
         yield f"Delivery {where}: {_words(one)}" + (f", {one['note']}" if one["note"] else "")
         yield from _error_lines(one, job["id"])
 

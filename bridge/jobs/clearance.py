@@ -7,16 +7,15 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from bridge.config import Answer
 from bridge.conversions.model import Conversion
 from bridge.converters.base import ConversionRequest, Converter, Quote
 from bridge.errors import NeedsConsent, NotAllowed, PaidAgain, Rejected
 from bridge.jobs.budget import NO_CAPS, Bill, Caps, usd_words
 from bridge.jobs.records import ConversionRecord, JobRecord
 from bridge.jobs.views import Views
-
-Answer = Literal["ask", "always", "never"]
 
 
 @dataclass(frozen=True)

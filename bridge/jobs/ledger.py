@@ -64,12 +64,10 @@ class Ledger(Rows):
         """What was asked of this job is answered with yes, also if it costs again."""
         with self._transaction() as db:
             asking = db.execute(
-                "SELECT id, job_id FROM conversions WHERE job_id = ? AND state = 'asking'"
-                " AND json_extract(error_json, '$.code') = 'paid-again'",
+                "UPDATE conversions SET pay_again = 1 WHERE job_id = ? AND state = 'asking'"
+                " AND json_extract(error_json, '$.code') = 'paid-again' RETURNING id, job_id",
                 (job_id,),
             ).fetchall()
-            for row in asking:
-                db.execute("UPDATE conversions SET pay_again = 1 WHERE id = ?", (row["id"],))
             self._release(db, asking)
 
     def ask_again(self) -> None:

@@ -73,6 +73,10 @@ class Board(Protocol):
 
     def lead_s(self, port: str) -> float: ...
 
+    def grid_s(self) -> float:
+        """How far apart the moments are at which messages come in; 0: at any moment."""
+        ...
+
     def virtual_input(self) -> str: ...
     def through(self) -> str:
         """The name of our through port; empty: there is none."""

@@ -59,9 +59,13 @@ class _Last:
 
 @dataclass
 class Clocks:
-    """`link` makes the Link clock (tempo, beats a bar); raises BridgeError where it is missing."""
+    """`link` makes the Link clock (tempo, beats a bar); raises BridgeError where it is missing.
+
+    `grid_s` is how far apart the moments are at which messages come in.
+    """
 
     link: Callable[[float, float], Any]
+    grid_s: float = 0.0
     _setting: str = AUTO
     _meter: Meter = field(default_factory=Meter)
     _tempo_is_given: bool = False
@@ -126,6 +130,8 @@ class Clocks:
             self._trouble(f"{fault}.", "Mend midi.meter in config.toml.")
         for follower in self._followers.values():
             follower.clock.meter = self._meter
+        if self._link is not None:
+            self._link.set_quantum(self._meter.beats_a_bar)
         if not self._tempo_is_given and not self._free.running:
             self._set_tempo(self._free, wanted.tempo_bpm, now)
         before, self._setting = self._setting, wanted.clock
@@ -168,7 +174,8 @@ class Clocks:
             return
         follower = self._followers.get(port)
         if follower is None:
-            follower = self._followers[port] = _Follower(ClockFollower(port, self._meter))
+            clock = ClockFollower(port, self._meter, grid_s=self.grid_s)
+            follower = self._followers[port] = _Follower(clock)
         if data[0] in (TICK, START, CONTINUE):
             self._lead(follower, at_s)
         clock = follower.clock

@@ -31,8 +31,8 @@ HORIZON_S = 0.005
 """So far ahead playings are worked out: enough to wake up in time, short enough for tempo changes."""
 GRAIN_S = 1e-6
 """Sums of times are only so exact: who wakes up for something must find it due."""
-POLL_LIVELY_S, POLL_IDLE_S = 0.001, 0.003
-LIVELY_FOR_S = 2.0
+POLL_S, POLL_WHILE_S = 0.001, ((2.0, 0.001), (60.0, 0.003), (math.inf, 0.006))
+"""How often inputs are asked: while something plays; else by how long ago anything came in."""
 RESET_AFTER_S = 0.05
 """A connection that was just made again takes a period of the system until something gets through."""
 NOTHING_TO_TELL = frozenset({0xF8, 0xFE})
@@ -63,7 +63,7 @@ class Heart:
         self._through = Through()
         self._measuring: Measuring | None = None
         self._watching = False
-        self._lively_until = -math.inf
+        self._heard_at = -math.inf
         self._told_ports: messages.Ports | None = None
         self._touched = False
         self._due_at = self._lights_at = -math.inf
@@ -114,13 +114,13 @@ class Heart:
         self._clocks.configure(wanted, now)
         self._player.beats_a_bar = self._clocks.meter.beats_a_bar
         if (before.pads, before.controller) != (wanted.pads, wanted.controller):
-            self._map(wanted)
+            self._map(wanted, now)
         self._board.configure(wanted)
         self._look(now)
 
-    def _map(self, wanted: Configure) -> None:
+    def _map(self, wanted: Configure, now: float) -> None:
         for port, data in self._lights.farewell():
-            self._outbox.put(-math.inf, "", port, data)
+            self._board.send(port, data, now)
         try:
             self._control = Control(wanted.pads)
             self._lights = Lights(wanted.pads, wanted.controller)
@@ -148,6 +148,9 @@ class Heart:
         self._player.halt("", now)
         self._emit(now)
         self._outbox.silence_all(now, self._outputs())
+        for port in self._outputs():  # where lights are among what was silenced
+            self._lights.connected(port)
+        self._lights_at = -math.inf
 
     def _light(self, command: messages.Light, now: float) -> None:
         self._lights.set(command.pad, command.state)
@@ -228,7 +231,7 @@ class Heart:
             return
         self._lights_jumps = self._clocks.jumps
         for port, data in self._lights.due(self._clocks, now):
-            self._outbox.put(now, "", port, data)
+            self._board.send(port, data, now)  # a lit pad is no note that must be ended
         self._lights_at = self._lights.next_at(self._clocks, now)
 
     def _next_at(self, now: float) -> float:
@@ -249,8 +252,10 @@ class Heart:
         """When inputs must be asked again, where nobody wakes us up."""
         if not self._board.polled():
             return math.inf
-        lively = now < self._lively_until or self._clocks.running or self._outbox.next_at() < math.inf
-        return now + (POLL_LIVELY_S if lively else POLL_IDLE_S)
+        if self._clocks.running or self._outbox.next_at() < math.inf:
+            return now + POLL_S
+        quiet_s = now - self._heard_at
+        return now + next(poll_s for until_s, poll_s in POLL_WHILE_S if quiet_s <= until_s)
 
     # What comes in
 
@@ -258,7 +263,7 @@ class Heart:
         port, data, at_s = incoming.port, incoming.data, incoming.at_s
         if not data:
             return
-        self._lively_until = at_s + LIVELY_FOR_S
+        self._heard_at = at_s
         if self._measuring is not None and self._measuring.heard(port, data, at_s):
             return
         if self._watching and data[0] not in NOTHING_TO_TELL:
@@ -286,6 +291,7 @@ class Heart:
         if self._board.also(inputs=measured, outputs=self._paired(self._board.state())):
             self._board.look(now)
         after = self._board.state()
+        self._clocks.grid_s = self._board.grid_s()
         for port in set(before.listening) - set(after.listening):
             self._unplugged(port, now)
         for port in set(before.playing_to) - set(after.playing_to):
@@ -322,8 +328,8 @@ class Heart:
             self._lights_at = -math.inf
 
     def _outputs(self) -> list[str]:
-        state = self._board.state()
-        return [*self._board.targets(OWN), *state.playing_to, *filter(None, [self._board.through()])]
+        """What may sound. A port that only carries lights is no such one: silencing would put them out."""
+        return [*self._board.targets(OWN), *filter(None, [self._board.through()])]
 
     # What is told
 

@@ -17,14 +17,15 @@ SLACK_S = 0.004
 """How late our own thread may be, besides the period that must be known beforehand."""
 _WRAP = 1 << 32
 _SMOOTH = 0.05
-_ANCHOR_ANEW_FRAMES = 48.0
+_DRIFT_FRAMES, _ANCHOR_ANEW_FRAMES = 12.0, 96.0
+"""How far the two clocks may drift apart; and what is no drift any more, but an xrun."""
 
 
 class FrameMap:
     """Turns seconds of our clock into JACK's frames, which a sound card counts. Pure.
 
-    Between the two clocks stands a whole number of frames that only changes when they have drifted more
-    than a frame apart: so that intervals are exact, and stay so for hours. Frames here never wrap.
+    Between the two clocks stands a whole number of frames that is only corrected when they have drifted a
+    quarter of a millisecond apart: so intervals are exact, and places stay so. Frames never wrap here.
     """
 
     def __init__(self, rate_hz: float) -> None:
@@ -43,7 +44,7 @@ class FrameMap:
             self._origin, self._error = self._origin + round(error), 0.0
             return
         self._error += _SMOOTH * (error - self._error)
-        if abs(self._error) > 1.0:
+        if abs(self._error) > _DRIFT_FRAMES:
             step = round(self._error)
             self._origin += step
             self._error -= step

@@ -38,7 +38,8 @@ class SystemBoard:
         self._on_demand: set[str] = set()
         self._system: System | None = None
         self._why = ""
-        self._next_look = self._looked_at = -math.inf
+        self._next_look = math.inf  # not before there are settings
+        self._looked_at = -math.inf
         self._sources: dict[str, str] = {}
         self._sinks: dict[str, str] = {}
         self._inputs: dict[str, tuple[str, Input]] = {}
@@ -144,7 +145,7 @@ class SystemBoard:
     def _listed(self, names: Sequence[str], api: str) -> dict[str, str]:
         """Plain names, and what the system calls them."""
         own = self._wanted.port if self._makes_ports else ""
-        others = [name for name in names if not (own and port_names.is_ours(name, own))]
+        others = [name for name in names if not port_names.is_ours(name, own)]
         return dict(zip(port_names.plain_names(others, api), others, strict=True))
 
     def _wanted_inputs(self) -> list[str]:
@@ -285,6 +286,9 @@ class SystemBoard:
 
     def lead_s(self, port: str) -> float:
         return self._outputs[port][1].lead_s if port in self._outputs else 0.0
+
+    def grid_s(self) -> float:
+        return self._system.grid_s if self._system is not None else 0.0
 
     # Connections
 

@@ -14,6 +14,9 @@ ALSA, JACK, CORE_MIDI, WIN_MM = "alsa", "jack", "coremidi", "winmm"
 API_WORDS: Mapping[str, str] = {ALSA: "ALSA", JACK: "JACK", CORE_MIDI: "CoreMIDI", WIN_MM: "Windows MIDI"}
 """How the MIDI systems are called to the musician."""
 
+LOOKER = "DAW Bridge look"
+"""What programs of ours are called that look at ports and make none."""
+
 _DECORATION: Mapping[str, re.Pattern[str]] = {
     ALSA: re.compile(r"\s+\d+:\d+$"),
     WIN_MM: re.compile(r"\s+\d+$"),
@@ -66,7 +69,7 @@ def matching(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
 
 def is_ours(name: str, own: str) -> bool:
     """Whether a listed port belongs to a bridge: `DAW Bridge:…`, `DAW Bridge in`, `DAW Bridge-01:…`."""
-    return name.casefold().startswith(own.casefold())
+    return any(one and name.casefold().startswith(one.casefold()) for one in (own, LOOKER))
 
 
 def loopback(names: Iterable[str], own: str) -> str:

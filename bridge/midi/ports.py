@@ -18,7 +18,7 @@ from bridge.midi import jack_watch
 from bridge.midi.board import Data
 from bridge.midi.jack_output import JackOutput
 from bridge.midi.messages import Joined
-from bridge.midi.port_names import ALSA, CORE_MIDI, JACK, WIN_MM
+from bridge.midi.port_names import ALSA, CORE_MIDI, JACK, LOOKER, WIN_MM
 from bridge.midi.stamps import Stamps
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,6 @@ log = logging.getLogger(__name__)
 OnData = Callable[[Data, float], None]
 CANDIDATES = {"linux": (JACK, ALSA), "darwin": (CORE_MIDI, JACK), "win32": (WIN_MM,)}
 """What is tried, best first: where a JACK server runs, the DAW most likely is on it."""
-NAMELESS = "Bridge look"
-"""Who looks at ports and makes none."""
 INPUT_QUEUE = 4096
 NAME_FREE_WITHIN_S = 1.0
 LONGEST_PERIOD_S = 0.1
@@ -67,6 +65,11 @@ class System(Protocol):
 
     def gone(self) -> bool:
         """Whether it has ended. Then nothing of it may be touched any more, not even closed."""
+        ...
+
+    @property
+    def grid_s(self) -> float:
+        """How far apart the moments are at which messages come in; 0: at any moment."""
         ...
 
     def sources(self) -> list[str]: ...
@@ -123,7 +126,7 @@ class RtMidiSystem:
         """Raises OSError where this system does not work here."""
         self.api = api
         self.polled = api == JACK
-        self._own = own or NAMELESS
+        self._own = own or LOOKER
         self._rtmidi = module
         self._number = _number(module, api)
         self._ended = False
@@ -136,9 +139,13 @@ class RtMidiSystem:
         jack = jack_watch.load() if api == JACK else None
         if jack is not None:
             self._watch = jack_watch.JackWatch(jack, f"{self._own} look", self._news)
-        with _as_os_error(module):
-            self._lister_in = module.MidiIn(self._number, name=f"{self._own} look in")
-            self._lister_out = module.MidiOut(self._number, name=f"{self._own} look out")
+        self._listers: tuple[Any, Any] | None = None
+        if self._watch is None:
+            with _as_os_error(module):
+                self._listers = (
+                    module.MidiIn(self._number, name=f"{self._own} look in"),
+                    module.MidiOut(self._number, name=f"{self._own} look out"),
+                )
         if api == JACK and jack is None:
             self._pids = jack_watch.ServerPids()
         if frame_exact and jack is not None:
@@ -155,11 +162,16 @@ class RtMidiSystem:
             self._ended = True
         return self._ended
 
+    @property
+    def grid_s(self) -> float:
+        """With JACK a message comes in at the beginning of a period, wherever in it it was."""
+        return self._watch.period_s if self._watch else 0.0
+
     def sources(self) -> list[str]:
-        return self._watch.sources() if self._watch else _listed(self._lister_in)
+        return self._watch.sources() if self._watch else _listed(self._listers, 0)
 
     def sinks(self) -> list[str]:
-        return self._watch.sinks() if self._watch else _listed(self._lister_out)
+        return self._watch.sinks() if self._watch else _listed(self._listers, 1)
 
     def unplugged(self) -> set[str]:
         return self._watch.unplugged() if self._watch else set()
@@ -215,8 +227,8 @@ class RtMidiSystem:
             return
         if self._exact:
             self._exact.close()
-        self._lister_in.delete()
-        self._lister_out.delete()
+        for lister in self._listers or ():
+            lister.delete()
         if self._watch:
             self._watch.close()
 
@@ -296,8 +308,8 @@ def _number(module: Any, api: str) -> int:
     return int(numbers[api])
 
 
-def _listed(lister: Any) -> list[str]:
-    return list(lister.get_ports())
+def _listed(listers: tuple[Any, Any] | None, which: int) -> list[str]:
+    return list(listers[which].get_ports()) if listers else []
 
 
 def _index(opener: Any, name: str) -> int:

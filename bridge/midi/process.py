@@ -123,11 +123,11 @@ class Loop:
 
     def _take_in(self, wake_at: float) -> bool:
         """Waits, then takes in everything that has come. False at the end."""
-        wait_s = wake_at - self._now()
+        wait_s = min(wake_at - self._now(), GUARD_EVERY_S)
         try:
             item = self._inbox.get(timeout=wait_s - FINE_S) if wait_s > FINE_S else self._inbox.get_nowait()
         except queue.Empty:
-            if FINE_S:
+            if FINE_S and wait_s < GUARD_EVERY_S:
                 time.sleep(max(0.0, wake_at - self._now()))
             return True
         while True:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import io
-import struct
 from collections import defaultdict, deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-import mido
+from bridge.media.midi_events import (
+    DATA_BYTES,
+    METER,
+    MOST_BYTES,
+    NAME,
+    SYSEX,
+    SYSEX_GOES_ON,
+    TEMPO,
+    File,
+    NoMidi,
+    events,
+    meter_of,
+    opened,
+    tempo_of,
+    text_of,
+)
+from bridge.midi.status import NOTE_OFF, NOTE_ON, RELEASE, Data
 
-from bridge.midi.status import NOTE_OFF, NOTE_ON, RELEASE, Data, channel_of, kind_of
-
-MOST_BYTES = 8 << 20
 MOST_SYSEX_BYTES = 16_000
 """What is longer gets lost on its way through JACK."""
-_FAULTS = (
-    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, struct.error),
-    mido.KeySignatureError,
-)  # fmt: skip
+_FIRST_STATUS, _FIRST_REALTIME = 0x80, 0xF8
+_BEGIN, _END = bytes([SYSEX]), bytes([SYSEX_GOES_ON])
+_CLIPPED = bytes(min(byte, 0x7F) for byte in range(256))
 
 
 @dataclass(slots=True)
@@ -56,67 +64,114 @@ class Song:
 def read_song(data: bytes) -> Song:
     """Every note has an end: it is cut by the next one of its key, else it ends with its track.
 
-    Raises ValueError, in plain words, for what is no MIDI file or of a kind that cannot be played.
+    Left out are real-time messages (clock, start, active sensing), bare bytes (F7 packets that go on with
+    nothing), and sysex of more than `MOST_SYSEX_BYTES`. Raises ValueError, in plain words, for what is
+    no MIDI file or of a kind that cannot be played.
     """
     if len(data) > MOST_BYTES:
         raise ValueError(f"it has more than {MOST_BYTES >> 20} MB")
     try:
         # `clip`: a data byte out of range is no reason to play nothing.
-        file = mido.MidiFile(file=io.BytesIO(data), clip=True)
-    except _FAULTS as fault:
-        raise ValueError(f"it is no MIDI file, or a damaged one ({fault or type(fault).__name__})") from fault
-    if file.type not in (0, 1):
-        raise ValueError(f"its tracks are songs of their own (MIDI file of type {file.type})")
-    if file.ticks_per_beat <= 0:
-        raise ValueError("its times are in frames of a film (SMPTE), not in beats")
-    song = Song(file.ticks_per_beat)
-    for track in file.tracks:
-        _add_track(song, track)
+        file = opened(data, clip=True)
+        if file.kind not in (0, 1):
+            raise ValueError(f"its tracks are songs of their own (MIDI file of type {file.kind})")
+        song, said = Song(file.ppqn), dict[int, int]()
+        for span in file.tracks():
+            _add_track(song, said, file, span)
+    except NoMidi as fault:
+        raise ValueError(f"it is no MIDI file, or a damaged one ({fault.why})") from fault
     return song
 
 
-def _add_track(song: Song, messages: Any) -> None:
+def _add_track(song: Song, said: dict[int, int], file: File, span: tuple[int, int]) -> None:
     name, tick = "", 0
-    rest: list[tuple[int, Data]] = []
-    keys: list[tuple[int, Data]] = []
-    for message in messages:
-        tick += message.time
-        if message.is_meta:
-            name = message.name if message.type == "track_name" and not name else name
-            _note_meta(song, message)
-        elif message.type in ("note_on", "note_off"):
-            keys.append((tick, tuple(message.bytes())))
-        elif message.type != "sysex" or len(message.data) + 2 <= MOST_SYSEX_BYTES:
-            rest.append((tick, tuple(message.bytes())))
-    song.end = max(song.end, tick)
-    if keys or rest:
-        notes = sorted(_notes(keys, tick), key=lambda note: note.start)
-        song.end = max([song.end, *(note.end for note in notes)])
-        song.tracks.append(Track(name.strip(), len(song.tracks) + 1, notes, rest))
+    notes, rest = _Notes(), list[tuple[int, Data]]()
+    sysex = _Sysex(rest)
+    for tick, status, first, second in events(file, span):
+        if status < _FIRST_STATUS:
+            if status == NAME:
+                name = name or text_of(file.data[first:second]).strip()
+            elif status in (TEMPO, METER):
+                _hear_meta(song, said, tick, status, file.data[first:second])
+        elif status in (SYSEX, SYSEX_GOES_ON):
+            sysex.hear(tick, status, file.data[first:second])
+        else:
+            sysex.end()
+            if status & 0xF0 in (NOTE_ON, NOTE_OFF):
+                notes.hear(tick, status, first, second)
+            elif status < _FIRST_REALTIME:
+                rest.append((tick, (status, first, second)[: 1 + DATA_BYTES[status]]))
+    sysex.end()
+    notes.end(tick)
+    song.end = max([song.end, tick, *(note.end for note in notes.all)])
+    if notes.all or rest:
+        song.tracks.append(Track(name, len(song.tracks) + 1, notes.all, rest))
 
 
-def _note_meta(song: Song, message: Any) -> None:
-    if message.type == "set_tempo" and song.bpm is None and message.tempo:
-        song.bpm = 60_000_000 / message.tempo
-    elif message.type == "time_signature" and song.meter is None:
-        song.meter = f"{message.numerator}/{message.denominator}"
+def _hear_meta(song: Song, said: dict[int, int], tick: int, kind: int, content: bytes) -> None:
+    """A tempo or a meter. `said` has the ticks of the ones that the song has already."""
+    if tick >= said.get(kind, tick + 1):
+        return
+    if kind == TEMPO and (micros := tempo_of(content)):
+        song.bpm, said[kind] = 60_000_000 / micros, tick
+    elif kind == METER and (meter := meter_of(content)):
+        song.meter, said[kind] = "{}/{}".format(*meter), tick
 
 
-def _notes(keys: list[tuple[int, Data]], end: int) -> Iterator[Note]:
-    """Notes of one track: a note-off ends the note of its key that began first."""
-    begun: defaultdict[tuple[int, int], deque[Note]] = defaultdict(deque)
-    for tick, data in keys:
-        _, key, velocity = data
-        line = begun[channel_of(data), key]
-        if kind_of(data) == NOTE_ON and velocity:
-            line.append(Note(tick, end, channel_of(data), key, velocity))
+class _Notes:
+    """Notes of one track, in order of their starts. A note-off ends the note of its key that began first."""
+
+    def __init__(self) -> None:
+        self.all: list[Note] = []
+        self._begun: defaultdict[int, deque[Note]] = defaultdict(deque)
+
+    def hear(self, tick: int, status: int, key: int, velocity: int) -> None:
+        channel = status & 0x0F
+        line = self._begun[channel << 7 | key]
+        begins = status >= NOTE_ON
+        if begins and velocity:
+            note = Note(tick, tick, channel, key, velocity)
+            line.append(note)
+            self.all.append(note)
         elif line:
             note = line.popleft()
             # One of no length would end before it begins, for ends come first.
             note.end = max(tick, note.start + 1)
-            note.release = velocity if kind_of(data) == NOTE_OFF else RELEASE
-            yield note
-    for line in begun.values():
-        for note in line:
-            note.end = max(end, note.start + 1)
-            yield note
+            note.release = RELEASE if begins else velocity
+
+    def end(self, tick: int) -> None:
+        for line in self._begun.values():
+            for note in line:
+                note.end = max(tick, note.start + 1)
+
+
+class _Sysex:
+    """System exclusive messages of one track, put together from their packets.
+
+    One is whole where a packet ends with F7, and also where something else comes than its next packet. It
+    stands at the tick of its last packet.
+    """
+
+    def __init__(self, rest: list[tuple[int, Data]]) -> None:
+        self._rest = rest
+        self._begun: bytearray | None = None
+        self._tick = 0
+
+    def hear(self, tick: int, status: int, content: bytes) -> None:
+        if status == SYSEX or content.startswith(_BEGIN):
+            self.end()
+            self._begun = bytearray()
+        if self._begun is None:
+            return
+        self._begun += content
+        self._tick = tick
+        if self._begun.endswith(_END):
+            self.end()
+
+    def end(self) -> None:
+        if self._begun is None:
+            return
+        content = self._begun.removeprefix(_BEGIN).removesuffix(_END).translate(_CLIPPED)
+        self._begun = None
+        if len(content) + 2 <= MOST_SYSEX_BYTES:
+            self._rest.append((self._tick, (SYSEX, *content, SYSEX_GOES_ON)))

@@ -26,6 +26,8 @@ STREAM_LENGTH = 2_000
 """Events that wait for a slow reader. One further behind is cut off; it comes back with its last id."""
 
 Stream = asyncio.Queue[Event | None]
+_LAST = Event(None, 0.0, None, "stop", {})
+"""Ends the thread; nobody gets to see it."""
 
 
 class Streams:
@@ -46,27 +48,25 @@ class Streams:
         self._ready.wait()
 
     def stop(self) -> None:
-        """Ends all streams."""
+        """Ends all streams, behind what has happened so far."""
         self._stopping.set()
         if self._events is not None:
-            with contextlib.suppress(queue.Full):
-                # Wakes the thread; nobody gets to see it.
-                self._events.put_nowait(Event(None, 0.0, None, "stop", {}))
-        for stream in list(self._streams):
-            self._end(stream)
+            self._events.put(_LAST)
         self._thread.join()
+        self._loop.call_soon(self._end_all)  # what the thread has handed over comes first
 
     def _carry(self) -> None:
         with self._feed.subscribe() as events:
             self._events = events
             self._ready.set()
-            while True:
-                event = events.get()
-                if self._stopping.is_set():
-                    return
+            while (event := events.get()) is not _LAST:
                 if self._streams:
                     with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
                         self._loop.call_soon_threadsafe(self._spread, event)
+
+    def _end_all(self) -> None:
+        for stream in list(self._streams):
+            self._end(stream)
 
     def _spread(self, event: Event) -> None:
         for stream in list(self._streams):

@@ -16,6 +16,8 @@ ASSUMED_METER = "4/4"
 """What holds where nobody has set a meter: no clock knows one."""
 SNAP_BPM = 0.05
 """A clock's pulses tell a tempo to about so much; what is nearer to a half is meant to be it."""
+STEADY_S, STEADY_BEATS, STEADY_PART = 2.0, 0.05, 0.02
+"""A tempo that held for so long is what the beats took; how far beats and tempo may stray meanwhile."""
 REAL_TIME_S = 1.0
 """A bounce that was begun within this of the clock's start, and lasted as long, was played in real time."""
 
@@ -48,7 +50,7 @@ class ClockLog:
         if running is None:
             return None
         start = _real_time_start(past, closed_at, duration_s)
-        bpm = snapped(running.bpm)
+        bpm = snapped(_steady_bpm(past[: past.index(running) + 1]))
         bar = None if start is None else _bar(start)
         return Told(
             f"clock of {running.source}",
@@ -56,6 +58,21 @@ class ClockLog:
             meters=None if running.meter == ASSUMED_METER else meter_map(running.meter),
             start_bar=bar,
         )
+
+
+def _steady_bpm(past: list[ClockTold]) -> float:
+    """The tempo of the last one told. Counted out over the beats since it has held, it is far more exact."""
+    last = first = past[-1]
+    for one in reversed(past[:-1]):
+        elapsed_s = first.wall - one.wall
+        strayed = abs(first.beat - one.beat - elapsed_s * last.bpm / 60)
+        if not one.running or one.source != last.source or strayed > STEADY_BEATS:
+            break
+        if abs(one.bpm - last.bpm) > STEADY_PART * last.bpm:
+            break
+        first = one
+    lasted_s = last.wall - first.wall
+    return 60 * (last.beat - first.beat) / lasted_s if lasted_s >= STEADY_S else last.bpm
 
 
 def snapped(bpm: float) -> Fraction:

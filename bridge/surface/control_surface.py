@@ -23,10 +23,11 @@ from bridge.media import musical_context
 from bridge.midi import messages
 from bridge.midi.child import MidiChild
 from bridge.midi.messages import Command, Configure, LightState, Play, PlayState, Told
+from bridge.midi.port_names import matching
 from bridge.surface.board import Facts, light_of
 from bridge.surface.clock_log import ClockLog
 from bridge.surface.memory import Memory
-from bridge.surface.wiring import check_controls
+from bridge.surface.wiring import check_controls, control_doubts
 from bridge.triggers.hotkey import Hotkeys
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class ControlSurface:
     def start(self) -> None:
         """Raises ConfigError where pads or keys are mapped to what does not exist."""
         check_controls(self._settings, self._bridge.home)
+        self._tell_doubts()
         with ExitStack() as stack:
             self._pool = ThreadPoolExecutor(HANDS, thread_name_prefix="hands")
             stack.callback(self._pool.shutdown, wait=False, cancel_futures=True)
@@ -98,6 +100,10 @@ class ControlSurface:
         thread.start()
         stack.callback(thread.join)
         stack.callback(self._stopping.set)
+
+    def _tell_doubts(self) -> None:
+        for doubt in control_doubts(self._settings, self._bridge.presets.get):
+            log.warning("%s", doubt)
 
     def _start_hotkeys(self) -> None:
         keys = self._settings.hotkeys
@@ -153,6 +159,9 @@ class ControlSurface:
             return "MIDI is not up yet"
         if not (self._ports.virtual or self._ports.playing_to):
             return "there is no MIDI port (`bridge doctor` says why)"
+        there = (*self._ports.outputs, *self._ports.virtual)
+        if order.port and not matching(there, [order.port]):
+            return f"no port is like “{order.port}” (`bridge ports` lists them)"
         with self._lock:
             self._facts.playing[order.id] = "armed" if order.armed else "waiting"
         self.midi.tell(order)
@@ -165,6 +174,7 @@ class ControlSurface:
         settings = self._load(self._bridge.home)
         check_controls(settings, self._bridge.home)
         self._settings = settings
+        self._tell_doubts()
         self._stop_hotkeys()
         self._start_hotkeys()
         self._shown.clear()
@@ -213,12 +223,10 @@ class ControlSurface:
 
     def _ports_told(self, ports: messages.Ports) -> None:
         before, self._ports = self._ports, ports
-        if before != ports:
-            open_now = {"listening": list(ports.listening), "playing_to": list(ports.playing_to)}
-            open_now["own"] = list(ports.virtual)
-            self._feed.tell("midi.ports", api=ports.api, why=ports.why, **open_now)
+        if before is None or _open_ports(before) != _open_ports(ports):
+            self._feed.tell("midi.ports", api=ports.api, why=ports.why, **_open_ports(ports))
         if ports.why and (before is None or before.why != ports.why):
-            log.warning("no MIDI: %s %s", ports.why, ports.remedy)
+            log.warning("%s %s", ports.why, ports.remedy)
         # A process that was started again knows nothing of what its lights showed.
         self._shown.clear()
         self._refresh()
@@ -317,3 +325,12 @@ class ControlSurface:
             with self._lock:
                 self._facts.latest = self._facts.of_preset[job.preset] = job.state
                 self._facts.waiting_for_you = bool(self._bridge.journal.counts().get(JobState.NEEDS_YOU))
+
+
+def _open_ports(ports: messages.Ports) -> dict[str, list[str]]:
+    """What a musician is told of when it changes; not of each port that comes or goes elsewhere."""
+    return {
+        "own": list(ports.virtual),
+        "playing_to": list(ports.playing_to),
+        "listening": list(ports.listening),
+    }

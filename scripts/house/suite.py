@@ -73,9 +73,9 @@ def test(arguments: Sequence[str]) -> int:
 
     def everything(bench: Bench) -> Tally:
         if quick:
-            return _beside_the_checks(bench, lambda: tests(bench, rest, quick=True))
+            return _beside_the_checks(bench, lambda: run_tests(bench, rest, quick=True))
         coverage(bench, "erase")
-        tally = _beside_the_checks(bench, lambda: tests(bench, rest))
+        tally = _beside_the_checks(bench, lambda: run_tests(bench, rest))
         coverage(bench, "combine", "--quiet")
         # A chosen part of the tests says nothing about the coverage of the whole.
         return tally if rest else tally + coverage_gate(bench)
@@ -168,18 +168,18 @@ def static_checks(bench: Bench, tell: Callable[[str], None] = _aloud) -> Tally:
     return tally
 
 
-def _beside_the_checks(bench: Bench, run_tests: Callable[[], Tally]) -> Tally:
+def _beside_the_checks(bench: Bench, the_tests: Callable[[], Tally]) -> Tally:
     """The static checks while the tests run; what the checks said comes last."""
     lines: list[str] = []
     with ThreadPoolExecutor(1) as pool:
         checks = pool.submit(static_checks, bench, lines.append)
-        tally = run_tests() + checks.result()
+        tally = the_tests() + checks.result()
     print("\n".join(lines), flush=True)
     return tally
 
 
-def tests(bench: Bench, rest: Sequence[str] = (), *, quick: bool = False) -> Tally:
-    """Tests on all cores, a file on one of them; then, one by one, those that want the machine to themselves.
+def run_tests(bench: Bench, rest: Sequence[str] = (), *, quick: bool = False) -> Tally:
+    """Tests on all cores; then, one by one, those that want the machine to themselves.
 
     `rest` are options for pytest; a `-m` among them takes the place of our own.
     """
@@ -198,7 +198,7 @@ def tests(bench: Bench, rest: Sequence[str] = (), *, quick: bool = False) -> Tal
 
 def in_workers(cores: int) -> list[str]:
     """pytest's options by which tests are shared out; a crash of a worker fails the test that it ran."""
-    return ["-n", str(min(cores, MOST_WORKERS)), "--dist", "loadfile", "--no-loadscope-reorder"]
+    return ["-n", str(min(cores, MOST_WORKERS)), "--dist", "worksteal"]
 
 
 def pytest(

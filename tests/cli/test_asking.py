@@ -272,6 +272,7 @@ def test_words_need_no_file(bridge_home: Path, tmp_path: Path, models_folder: Pa
         assert [path.name for path in (tmp_path / "out").glob("Dog*") if path.suffix != ".json"]
 
 
+@pytest.mark.slow
 def test_voices_are_listed_page_by_page(bridge_home: Path, models_folder: Path) -> None:
     with rehearsing(models_folder) as server:
         first = bridge(bridge_home, "voices", **server.environment())

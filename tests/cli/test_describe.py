@@ -126,6 +126,11 @@ def test_what_is_about_to_be_tried_again_is_waited_for() -> None:
     assert not describe.is_stuck(job("waiting", deliveries=[delivery]))
 
 
+def test_what_hindered_a_job_that_was_cancelled_is_over() -> None:
+    asked = [{"state": "cancelled", "attempt": 0, "error": FULL}]
+    assert describe.one_line(job("cancelled", conversions=asked)) == "loop.wav: cancelled"
+
+
 def test_results_are_told_without_the_provenance_file() -> None:
     assert list(describe.report(job())) == [
         "loop.wav → /out/loop_midi.mid  34 notes, 128 BPM from the file name"

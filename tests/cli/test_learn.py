@@ -60,6 +60,45 @@ def write(home: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    ("action", "texts", "words"),
+    [
+        ("convert-latest", ["preset=stem"], "no preset 'stem'"),
+        ("stream", ["when=soon"], "'when' must be one of now, beat, bar, armed"),
+        ("slot", ["slot=0"], "'slot' must be a number from 1 to 128"),
+    ],
+)
+def test_what_can_never_be_is_said_before_anybody_touches_a_pad(
+    bridge_home: Path, action: str, texts: list[str], words: str
+) -> None:
+    ears = Ears()
+    with pytest.raises(BridgeError, match=words):
+        learn(action, texts, listen=ears)
+    assert (ears.settings, bridge_home.joinpath("config.toml").exists()) == (None, False)
+
+
+def test_with_midi_turned_off_there_is_nothing_to_touch(bridge_home: Path) -> None:
+    write(bridge_home, "midi.enabled = false\n")
+    with pytest.raises(NoMidi, match="turned off"):
+        learn("stop", [], listen=Ears())
+
+
+def test_the_bridges_own_ports_are_no_controllers(bridge_home: Path, capsys: Captured) -> None:
+    own = "DAW Bridge:DAW Bridge"
+    assert (
+        learn(
+            "stop",
+            [],
+            listen=Ears(Ports("jack", listening=(own,)), Ports("jack", listening=(PORT, own)), PAD),
+        )
+        == 0
+    )
+    err = capsys.readouterr().err
+    assert "No controller is there yet" in err
+    assert f"on {PORT} …" in err
+    assert own not in err
+
+
 def test_the_touched_pad_does_it_from_now_on(bridge_home: Path, capsys: Captured) -> None:
     ears = Ears(THERE, PAD)
     texts = ["preset=stems", "set.lowest_note=40"]

@@ -131,7 +131,7 @@ def test_every_conversion_comes_back_as_the_table_says(
     ("fault", "error", "tasks"),
     [
         ("lost_answer", OutcomeUnknown, 1),
-        ("lost_answer status=502", OutcomeUnknown, 1),
+        pytest.param("lost_answer status=502", OutcomeUnknown, 1, marks=pytest.mark.slow),
         ("503", OutcomeUnknown, 0),
         ("500", OutcomeUnknown, 0),
         ("429 retry_after=7", TryLater, 0),
@@ -167,16 +167,21 @@ def test_a_request_is_sent_once_whatever_happens(
     "faults",
     [
         ["truncated"],
-        ["truncated after_bytes=10", "truncated"],
         ["expired"],
-        ["503 route=/v1/byId times=2"],
-        ["html route=/v1/byId"],
-        ["redirect route=/v1/byId"],
-        ["429 route=/v1/byId retry_after=1"],
         ["401 route=/v1/byId"],
-        ["503 route=/cdn/*"],
-        ["html route=/cdn/*"],
-        ["slow seconds=0.2 route=/v1/byId"],
+        *(
+            pytest.param(faults, marks=pytest.mark.slow)
+            for faults in (
+                ["truncated after_bytes=10", "truncated"],
+                ["503 route=/v1/byId times=2"],
+                ["html route=/v1/byId"],
+                ["redirect route=/v1/byId"],
+                ["429 route=/v1/byId retry_after=1"],
+                ["503 route=/cdn/*"],
+                ["html route=/cdn/*"],
+                ["slow seconds=0.2 route=/v1/byId"],
+            )
+        ),
     ],
     ids=str,
 )

@@ -107,6 +107,9 @@ def test_a_process_that_was_killed_comes_back_silences_and_is_connected_as_befor
     with midi_child() as ear, listening(server) as listener:
         _joined(server, ear)
         server.connect("listener:out", "DAW Bridge in:DAW Bridge in")
+        way_in = ["DAW Bridge in:DAW Bridge in"]
+        eventually(lambda: server.connections("listener:out") == way_in, what="the way in to be noticed")
+        assert ear.answers()
         ear.child.tell(Play("a", str(path), when="now", loop=True))
         eventually(lambda: len(sounding_at_the_end(listener.messages())) == 3, what="the notes")
         pid = ear.child.pid()
@@ -115,8 +118,7 @@ def test_a_process_that_was_killed_comes_back_silences_and_is_connected_as_befor
         os.kill(pid, signal.SIGKILL)
         ear.restart_after(pid)
         eventually(lambda: HEARD in server.connections(OWN), what="our connection again")
-        back = ["DAW Bridge in:DAW Bridge in"]
-        eventually(lambda: server.connections("listener:out") == back, what="the way in again")
+        eventually(lambda: server.connections("listener:out") == way_in, what="the way in again")
         eventually(lambda: not sounding_at_the_end(listener.messages()), what="silence")
         assert ear.waits_for(PlayTold).state == "armed"
         ear.child.tell(messages.Begin("a", when="now"))

@@ -64,6 +64,8 @@ BY_LAME: Mapping[str, tuple[Make, int, bool]] = {
     ),
 }
 
+ALSO_QUICKLY = frozenset({"tagged", "late by 1105", "wav", "lame, no tag"})
+
 
 def fit(folder: Path, files: Mapping[str, Path], source: Path | None, **options: Any) -> dict[str, Any]:
     """The rows by role, of files that are laid onto the source (or as `way` says)."""
@@ -91,14 +93,18 @@ def sent_and_back(folder: Path, make: Make, stems: Mapping[str, Sound]) -> tuple
     return source, {name: make(folder / f"{name}-back.mp3", stem) for name, stem in stems.items()}
 
 
+def _marks(way: str) -> list[pytest.MarkDecorator]:
+    return [] if way in ALSO_QUICKLY else [pytest.mark.slow]
+
+
 # --- onto the bounce ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("make", "offset", "lossy"),
     [
-        *(pytest.param(*case, id=name) for name, case in WAYS_BACK.items()),
-        *(pytest.param(*case, id=name, marks=NEEDS_LAME) for name, case in BY_LAME.items()),
+        *(pytest.param(*case, id=name, marks=_marks(name)) for name, case in WAYS_BACK.items()),
+        *(pytest.param(*case, id=name, marks=[NEEDS_LAME, *_marks(name)]) for name, case in BY_LAME.items()),
     ],
 )
 def test_every_stem_lies_on_its_sample_with_the_bounces_length(
@@ -124,7 +130,9 @@ def test_every_stem_lies_on_its_sample_with_the_bounces_length(
 
 
 @pytest.mark.parametrize("name", list(STEMS))
-@pytest.mark.parametrize("make", [WAYS_BACK["tagged"][0], WAYS_BACK["late by 1105"][0]])
+@pytest.mark.parametrize(
+    "make", [pytest.param(WAYS_BACK["tagged"][0], marks=pytest.mark.slow), WAYS_BACK["late by 1105"][0]]
+)
 def test_a_stem_alone_is_found_too(tmp_path: Path, make: Make, name: str) -> None:
     source, files = sent_and_back(tmp_path, make, STEMS)
     row = fit(tmp_path, {name: files[name]}, source)[name]
@@ -133,6 +141,7 @@ def test_a_stem_alone_is_found_too(tmp_path: Path, make: Make, name: str) -> Non
     assert row["about"]["note"] == "from a 44.1 kHz MP3"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(STEMS))
 def test_a_stem_30_db_below_the_mix_is_found(tmp_path: Path, name: str) -> None:
     stems = {**STEMS, name: STEMS[name] * 10 ** (-30 / 20)}
@@ -150,7 +159,9 @@ def test_polarity_and_level_stay(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("level", [0.0, 1e-6])
-@pytest.mark.parametrize("delay", [0, 1105, 4000])
+@pytest.mark.parametrize(
+    "delay", [pytest.param(0, marks=pytest.mark.slow), 1105, pytest.param(4000, marks=pytest.mark.slow)]
+)
 def test_a_stem_that_is_next_to_silent_goes_with_its_set(tmp_path: Path, level: float, delay: int) -> None:
     noise = level * np.random.default_rng(1).standard_normal(STEMS["bass"].shape)
     noise[70_000] = level * 50
@@ -248,7 +259,10 @@ def test_stereo_for_surround_stays_stereo(tmp_path: Path) -> None:
     assert (placed.shape, lag(placed, STEMS["drums"])) == (STEMS["drums"].shape, 0)
 
 
-@pytest.mark.parametrize("rate_hz", [22_050, 44_100, 96_000])
+@pytest.mark.parametrize(
+    "rate_hz",
+    [pytest.param(22_050, marks=pytest.mark.slow), 44_100, pytest.param(96_000, marks=pytest.mark.slow)],
+)
 def test_bounces_of_other_rates(tmp_path: Path, rate_hz: int) -> None:
     stems = parts(3.0, rate_hz=rate_hz)
     source = bounce(tmp_path, stems, rate_hz=rate_hz)
@@ -358,7 +372,9 @@ def test_a_result_that_is_no_audio_is_named(tmp_path: Path) -> None:
     assert caught.value.file == str(page)
 
 
-@pytest.mark.parametrize("after", [3, 20, 40])
+@pytest.mark.parametrize(
+    "after", [pytest.param(3, marks=pytest.mark.slow), 20, pytest.param(40, marks=pytest.mark.slow)]
+)
 def test_cancelling_leaves_only_what_came(tmp_path: Path, after: int) -> None:
     folder = tmp_path / "results"
     folder.mkdir()
@@ -376,6 +392,7 @@ def test_cancelling_leaves_only_what_came(tmp_path: Path, after: int) -> None:
     assert [one.name for one in folder.iterdir()] == ["original"]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
     peaks = []
     for seconds in (120, 480):

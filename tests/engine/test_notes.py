@@ -230,7 +230,7 @@ def document(folder: Path) -> bytes:
 @pytest.mark.parametrize(
     "wishes",
     [
-        {"onset_threshold": 0.3},
+        pytest.param({"onset_threshold": 0.3}, marks=pytest.mark.slow),
         pytest.param({"material": "guitar"}, marks=pytest.mark.slow),
         pytest.param({"material": "bass", "minimum_note_ms": 200.0}, marks=pytest.mark.slow),
         pytest.param({"material": "solo"}, marks=pytest.mark.slow),

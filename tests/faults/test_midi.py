@@ -40,7 +40,7 @@ class Stage:
         self._log = folder / "midi.log"
         self.ear = stack.enter_context(midi_child(Configure(clock="internal"), self._log))
         self.listener = Listener(self.server)
-        stack.callback(lambda: self.listener.close())
+        stack.callback(self._close_listener)
         self.songs = [self._song(folder, number) for number in range(SONGS)]
         self._join()
 
@@ -48,6 +48,9 @@ class Stage:
         beats = [self.chance.random() * 8 for _ in range(60)]
         notes = [(beat, self.chance.choice((0.1, 0.5, 3.0)), self.chance.randrange(40, 60)) for beat in beats]
         return write_song(folder / f"{number}.mid", notes, bpm=140)
+
+    def _close_listener(self) -> None:
+        self.listener.close()
 
     def _join(self) -> None:
         self.server.connect(OWN, HEARD)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,50 +20,13 @@ from bridge.errors import (
     WorkerOutOfMemory,
 )
 from bridge.jobs.model import ConversionState, DeliveryState, JobState
-from bridge.jobs.records import ConversionRecord, JobDetail
+from bridge.jobs.records import ConversionRecord
 from bridge.jobs.runner import LONGEST_SLEEP_S
-from bridge.testing import FakeConverter, ManualClock
-from support.journals import Works, add_job, planned
+from bridge.testing import FakeConverter
+from support.journals import MakeWorks, Works, add_job, job_in, planned, row_in
 from support.polling import eventually
 
 C, D, J = ConversionState, DeliveryState, JobState
-MakeWorks = Callable[..., Works]
-
-
-@pytest.fixture
-def make_works(tmp_path: Path) -> Iterator[MakeWorks]:
-    made: list[Works] = []
-
-    def make(*converters: FakeConverter, start: bool = True) -> Works:
-        table = {one.name: one for one in converters}
-        works = Works(tmp_path, ManualClock(), table)
-        made.append(works)
-        if start:
-            works.runner.start()
-        return works
-
-    yield make
-    for works in made:
-        if works.runner._thread.is_alive():
-            works.stop()
-        else:
-            works.journal.close()
-
-
-def _job_in(works: Works, job_id: int, *states: JobState) -> JobDetail:
-    def look() -> JobDetail | None:
-        detail = works.journal.detail(job_id)
-        return detail if detail and detail.job.state in states else None
-
-    return eventually(look, what=f"job {job_id} in {states}")
-
-
-def _conversion_in(works: Works, job_id: int, state: ConversionState) -> ConversionRecord:
-    def look() -> ConversionRecord | None:
-        detail = works.journal.detail(job_id)
-        return next((row for row in detail.conversions if row.state is state), None) if detail else None
-
-    return eventually(look, what=f"a conversion of job {job_id} in {state}")
 
 
 def _waiting(works: Works, job_id: int, attempt: int) -> ConversionRecord:
@@ -78,8 +40,8 @@ def _waiting(works: Works, job_id: int, attempt: int) -> ConversionRecord:
     return eventually(look, what=f"job {job_id} to wait after attempt {attempt}")
 
 
-def test_a_queued_conversion_ends_as_artifacts_and_deliveries(make_works: MakeWorks, tmp_path: Path) -> None:
-    works = make_works(FakeConverter("local"))
+def test_a_queued_conversion_ends_as_artifacts_and_deliveries(works_with: MakeWorks, tmp_path: Path) -> None:
+    works = works_with(FakeConverter("local"))
     job = add_job(works.journal, tmp_path / "a.wav")
     eventually(lambda: works.delivered, what="the delivery to be handed over")
     detail = works.journal.detail(job)
@@ -90,13 +52,13 @@ def test_a_queued_conversion_ends_as_artifacts_and_deliveries(make_works: MakeWo
     assert works.delivered[0] == detail.deliveries[0].id
 
 
-def test_the_same_again_comes_from_the_cache(make_works: MakeWorks, tmp_path: Path) -> None:
+def test_the_same_again_comes_from_the_cache(works_with: MakeWorks, tmp_path: Path) -> None:
     local = FakeConverter("local")
-    works = make_works(local)
+    works = works_with(local)
     first = add_job(works.journal, tmp_path / "a.wav")
-    _conversion_in(works, first, C.DONE)
+    row_in(works, first, C.DONE)
     second = add_job(works.journal, tmp_path / "copy of a.wav")
-    assert _conversion_in(works, second, C.DONE).cached
+    assert row_in(works, second, C.DONE).cached
     assert len(local.submitted) == 1
 
 
@@ -106,37 +68,37 @@ def test_the_same_again_comes_from_the_cache(make_works: MakeWorks, tmp_path: Pa
     ids=["samples", "parameters"],
 )
 def test_anything_else_is_converted_anew(
-    make_works: MakeWorks, tmp_path: Path, change: dict[str, Any]
+    works_with: MakeWorks, tmp_path: Path, change: dict[str, Any]
 ) -> None:
     local = FakeConverter("local")
-    works = make_works(local)
-    _conversion_in(works, add_job(works.journal, tmp_path / "a.wav"), C.DONE)
-    _conversion_in(works, add_job(works.journal, tmp_path / "a.wav", **change), C.DONE)
+    works = works_with(local)
+    row_in(works, add_job(works.journal, tmp_path / "a.wav"), C.DONE)
+    row_in(works, add_job(works.journal, tmp_path / "a.wav", **change), C.DONE)
     assert len(local.submitted) == 2
 
 
-def test_the_same_while_under_way_waits_and_is_not_paid_twice(make_works: MakeWorks, tmp_path: Path) -> None:
+def test_the_same_while_under_way_waits_and_is_not_paid_twice(works_with: MakeWorks, tmp_path: Path) -> None:
     paid = FakeConverter("musicgpt", repeatable=False, hold=True)
-    works = make_works(paid)
+    works = works_with(paid)
     first = add_job(works.journal, tmp_path / "a.wav", conversions=(planned("musicgpt"),))
-    _conversion_in(works, first, C.RUNNING)
+    row_in(works, first, C.RUNNING)
     second = add_job(works.journal, tmp_path / "b.wav", conversions=(planned("musicgpt"),))
     eventually(
         lambda: works.journal.detail(second).conversions[0].retry_at,  # type: ignore[union-attr]  # it is there
         what="the twin to wait",
     )
     paid.release()
-    _conversion_in(works, first, C.DONE)
-    assert _conversion_in(works, second, C.DONE).cached
+    row_in(works, first, C.DONE)
+    assert row_in(works, second, C.DONE).cached
     assert len(paid.submitted) == 1
 
 
-def test_an_unknown_fate_is_never_sent_again_and_needs_you(make_works: MakeWorks, tmp_path: Path) -> None:
+def test_an_unknown_fate_is_never_sent_again_and_needs_you(works_with: MakeWorks, tmp_path: Path) -> None:
     paid = FakeConverter("musicgpt", repeatable=False)
     paid.failures.append(OutcomeUnknown("the line broke.", remedy="Decide."))
-    works = make_works(paid)
+    works = works_with(paid)
     job = add_job(works.journal, tmp_path / "a.wav", conversions=(planned("musicgpt"),))
-    _job_in(works, job, J.NEEDS_YOU)
+    job_in(works, job, J.NEEDS_YOU)
     twin = add_job(works.journal, tmp_path / "b.wav", conversions=(planned("musicgpt"),))
     eventually(
         lambda: works.journal.detail(twin).conversions[0].retry_at,  # type: ignore[union-attr]  # it is there
@@ -147,155 +109,155 @@ def test_an_unknown_fate_is_never_sent_again_and_needs_you(make_works: MakeWorks
 
 @pytest.mark.parametrize("error", [NotSent("refused."), WorkerDied("ended.")], ids=lambda e: e.code)
 def test_what_is_safe_is_tried_again_a_few_times(
-    make_works: MakeWorks, tmp_path: Path, error: NotSent | WorkerDied
+    works_with: MakeWorks, tmp_path: Path, error: NotSent | WorkerDied
 ) -> None:
     local = FakeConverter("local")
     local.failures += [error, error]
-    works = make_works(local)
+    works = works_with(local)
     job = add_job(works.journal, tmp_path / "a.wav")
     for attempt in (1, 2):
         _waiting(works, job, attempt)
         works.clock.advance(60)
         works.runner.wake()
-    _conversion_in(works, job, C.DONE)
+    row_in(works, job, C.DONE)
     assert len(local.submitted) == 3
 
 
-def test_after_three_attempts_it_fails_with_the_reason(make_works: MakeWorks, tmp_path: Path) -> None:
+def test_after_three_attempts_it_fails_with_the_reason(works_with: MakeWorks, tmp_path: Path) -> None:
     local = FakeConverter("local")
     local.outcomes += [WorkerDied("ended.")] * 3
-    works = make_works(local)
+    works = works_with(local)
     job = add_job(works.journal, tmp_path / "a.wav")
     for attempt in (1, 2):
         _waiting(works, job, attempt)
         works.clock.advance(60)
         works.runner.wake()
-    detail = _job_in(works, job, J.FAILED)
+    detail = job_in(works, job, J.FAILED)
     assert detail.conversions[0].error["message"] == "ended."  # type: ignore[index]  # it has one
     works.journal.retry_job(job)
-    _conversion_in(works, job, C.DONE)
+    row_in(works, job, C.DONE)
 
 
-def test_a_busy_service_is_waited_for_without_end(make_works: MakeWorks, tmp_path: Path) -> None:
+def test_a_busy_service_is_waited_for_without_end(works_with: MakeWorks, tmp_path: Path) -> None:
     local = FakeConverter("local")
     local.failures += [TryLater("busy.", wait_s=30.0)] * 5
-    works = make_works(local)
+    works = works_with(local)
     job = add_job(works.journal, tmp_path / "a.wav")
     for attempt in range(1, 6):
         assert _waiting(works, job, attempt).retry_at == works.clock.wall() + 30.0
         works.clock.advance(31)
         works.runner.wake()
-    _conversion_in(works, job, C.DONE)
+    row_in(works, job, C.DONE)
 
 
 @pytest.mark.parametrize("error", [Rejected("no."), WorkerOutOfMemory("too large.")], ids=lambda e: e.code)
 def test_what_would_be_refused_again_fails_at_once(
-    make_works: MakeWorks, tmp_path: Path, error: Rejected | WorkerOutOfMemory
+    works_with: MakeWorks, tmp_path: Path, error: Rejected | WorkerOutOfMemory
 ) -> None:
     local = FakeConverter("local")
     local.outcomes.append(error)
-    works = make_works(local)
+    works = works_with(local)
     job = add_job(works.journal, tmp_path / "a.wav")
-    assert _job_in(works, job, J.FAILED).conversions[0].error == error.to_json()
+    assert job_in(works, job, J.FAILED).conversions[0].error == error.to_json()
     assert len(local.submitted) == 1
 
 
-def test_a_converter_that_is_not_there_is_an_error(make_works: MakeWorks, tmp_path: Path) -> None:
-    works = make_works(FakeConverter("local"))
+def test_a_converter_that_is_not_there_is_an_error(works_with: MakeWorks, tmp_path: Path) -> None:
+    works = works_with(FakeConverter("local"))
     job = add_job(works.journal, tmp_path / "a.wav", conversions=(planned("musicgpt"),))
-    error = _job_in(works, job, J.FAILED).conversions[0].error
+    error = job_in(works, job, J.FAILED).conversions[0].error
     assert error is not None
     assert "musicgpt" in error["message"]
     assert "bridge doctor" in error["remedy"]
 
 
 @pytest.mark.parametrize("state", [C.QUEUED, C.RUNNING, C.WAITING_RETRY, C.UNKNOWN])
-def test_cancel_works_in_every_state(make_works: MakeWorks, tmp_path: Path, state: ConversionState) -> None:
+def test_cancel_works_in_every_state(works_with: MakeWorks, tmp_path: Path, state: ConversionState) -> None:
     local = FakeConverter("local", repeatable=False, hold=True)
     local.parallel = 0 if state is C.QUEUED else 4
     if state is C.WAITING_RETRY:
         local.failures.append(TryLater("busy.", wait_s=60))
     if state is C.UNKNOWN:
         local.failures.append(OutcomeUnknown("who knows."))
-    works = make_works(local)
+    works = works_with(local)
     job = add_job(works.journal, tmp_path / "a.wav")
-    _conversion_in(works, job, state)
+    row_in(works, job, state)
     works.journal.cancel_job(job)
     local.parallel = 4
     local.release()
     after = add_job(works.journal, tmp_path / "b.wav", samples="other")
-    _conversion_in(works, after, C.DONE)
-    assert _job_in(works, job, J.CANCELLED).conversions[0].state is C.CANCELLED
+    row_in(works, after, C.DONE)
+    assert job_in(works, job, J.CANCELLED).conversions[0].state is C.CANCELLED
 
 
-def test_after_a_restart_tickets_go_on_being_asked(make_works: MakeWorks, tmp_path: Path) -> None:
+def test_after_a_restart_tickets_go_on_being_asked(works_with: MakeWorks, tmp_path: Path) -> None:
     paid = FakeConverter("musicgpt", repeatable=False, hold=True)
-    works = make_works(paid)
+    works = works_with(paid)
     job = add_job(works.journal, tmp_path / "a.wav", conversions=(planned("musicgpt"),))
-    _conversion_in(works, job, C.RUNNING)
+    row_in(works, job, C.RUNNING)
     works.stop()
     paid.release()
-    again = make_works(paid)
-    _conversion_in(again, job, C.DONE)
+    again = works_with(paid)
+    row_in(again, job, C.DONE)
     assert len(paid.submitted) == 1
 
 
-def test_a_local_ticket_that_is_lost_is_begun_again(make_works: MakeWorks, tmp_path: Path) -> None:
+def test_a_local_ticket_that_is_lost_is_begun_again(works_with: MakeWorks, tmp_path: Path) -> None:
     local = FakeConverter("local", hold=True)
-    works = make_works(local)
+    works = works_with(local)
     job = add_job(works.journal, tmp_path / "a.wav")
-    _conversion_in(works, job, C.RUNNING)
+    row_in(works, job, C.RUNNING)
     works.stop()
     local.forget()
     local.release()
-    again = make_works(local)
-    _conversion_in(again, job, C.DONE)
+    again = works_with(local)
+    row_in(again, job, C.DONE)
     assert len(local.submitted) == 2
 
 
 @pytest.mark.parametrize(("repeatable", "expected"), [(True, C.DONE), (False, C.UNKNOWN)])
 def test_a_crash_between_intent_and_ticket(
-    make_works: MakeWorks, tmp_path: Path, repeatable: bool, expected: ConversionState
+    works_with: MakeWorks, tmp_path: Path, repeatable: bool, expected: ConversionState
 ) -> None:
     converter = FakeConverter("local", repeatable=repeatable)
-    works = make_works(converter, start=False)
+    works = works_with(converter, start=False)
     job = add_job(works.journal, tmp_path / "a.wav")
     row = works.journal.due_conversions(1e12, 1, states=[C.QUEUED])[0]
     works.journal.move_conversion(row.id, C.QUEUED, C.SUBMITTING, cache_key="k")
     works.runner.start()
-    _conversion_in(works, job, expected)
+    row_in(works, job, expected)
     assert len(converter.submitted) == (1 if repeatable else 0)
 
 
-def test_a_converter_gets_no_more_than_it_takes_at_once(make_works: MakeWorks, tmp_path: Path) -> None:
+def test_a_converter_gets_no_more_than_it_takes_at_once(works_with: MakeWorks, tmp_path: Path) -> None:
     local = FakeConverter("local", hold=True)
     local.parallel = 2
-    works = make_works(local)
+    works = works_with(local)
     jobs = [add_job(works.journal, tmp_path / f"{n}.wav", samples=str(n)) for n in range(8)]
     eventually(lambda: len(works.journal.in_flight()) == 2, what="two in flight")
     works.runner._tick()
     assert len(local.submitted) == 2
     local.release()
     for job in jobs:
-        _conversion_in(works, job, C.DONE)
+        row_in(works, job, C.DONE)
     assert len(local.submitted) == 8
 
 
-def test_a_converter_that_is_full_keeps_no_other_waiting(make_works: MakeWorks, tmp_path: Path) -> None:
+def test_a_converter_that_is_full_keeps_no_other_waiting(works_with: MakeWorks, tmp_path: Path) -> None:
     paid, local = FakeConverter("musicgpt", hold=True), FakeConverter("local")
     paid.parallel = 1
-    works = make_works(paid, local)
+    works = works_with(paid, local)
     for number in range(20):
         add_job(
             works.journal, tmp_path / f"{number}.wav", samples=str(number), conversions=(planned("musicgpt"),)
         )
     mine = add_job(works.journal, tmp_path / "mine.wav", priority=0)
-    _conversion_in(works, mine, C.DONE)
+    row_in(works, mine, C.DONE)
     assert len(paid.submitted) == 1
 
 
-def test_a_stumbling_delivery_is_tried_again_and_stops_nothing(make_works: MakeWorks, tmp_path: Path) -> None:
-    works = make_works(FakeConverter("local"), start=False)
+def test_a_stumbling_delivery_is_tried_again_and_stops_nothing(works_with: MakeWorks, tmp_path: Path) -> None:
+    works = works_with(FakeConverter("local"), start=False)
     attempts: list[int] = []
 
     def deliver(row: Any) -> None:
@@ -310,15 +272,15 @@ def test_a_stumbling_delivery_is_tried_again_and_stops_nothing(make_works: MakeW
     eventually(lambda: works.journal.next_retry_at(0.0), what="the delivery to be set aside")
     works.clock.advance(60)
     works.runner.wake()
-    _job_in(works, job, J.DONE)
+    job_in(works, job, J.DONE)
     assert len(attempts) == 2
 
 
 def test_a_job_that_is_cancelled_while_it_is_handed_over_is_given_up_there_too(
-    make_works: MakeWorks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    works_with: MakeWorks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     local = FakeConverter("local", hold=True)
-    works = make_works(local, start=False)
+    works = works_with(local, start=False)
     job = add_job(works.journal, tmp_path / "a.wav")
     submit = local.submit
 
@@ -334,11 +296,11 @@ def test_a_job_that_is_cancelled_while_it_is_handed_over_is_given_up_there_too(
 
 
 def test_conversions_that_stumble_keep_no_other_from_its_place(
-    make_works: MakeWorks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    works_with: MakeWorks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     local = FakeConverter("local")
     local.parallel = 2
-    works = make_works(local, start=False)
+    works = works_with(local, start=False)
     submit = local.submit
 
     def stumble(request: ConversionRequest) -> Ticket:
@@ -351,25 +313,25 @@ def test_conversions_that_stumble_keep_no_other_from_its_place(
         add_job(works.journal, tmp_path / "bad.wav", samples=str(number), priority=20)
     good = add_job(works.journal, tmp_path / "good.wav", samples="good")
     works.runner.start()
-    _conversion_in(works, good, C.DONE)
+    row_in(works, good, C.DONE)
     [bad, _] = works.journal.due_conversions(1e12, 2, states=[C.QUEUED])
     assert bad.retry_at is not None
 
 
 def test_a_cache_folder_that_is_cleared_meanwhile_is_made_again(
-    make_works: MakeWorks, tmp_path: Path
+    works_with: MakeWorks, tmp_path: Path
 ) -> None:
-    works = make_works(FakeConverter("local"), start=False)
+    works = works_with(FakeConverter("local"), start=False)
     shutil.rmtree(tmp_path / "cache")
     works.runner.start()
     job = add_job(works.journal, tmp_path / "a.wav")
-    _conversion_in(works, job, C.DONE)
+    row_in(works, job, C.DONE)
 
 
-def test_who_waits_for_a_place_does_not_keep_the_runner_awake(make_works: MakeWorks, tmp_path: Path) -> None:
+def test_who_waits_for_a_place_does_not_keep_the_runner_awake(works_with: MakeWorks, tmp_path: Path) -> None:
     local = FakeConverter("local")
     local.parallel = 0
-    works = make_works(local, start=False)
+    works = works_with(local, start=False)
     add_job(works.journal, tmp_path / "a.wav")
     [row] = works.journal.queued_conversions(1e12, "local", 1)
     works.journal.postpone_conversion(row.id, None, works.clock.wall() + 5.0)

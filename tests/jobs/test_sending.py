@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from bridge.cli import describe
+from bridge.config import Answer
 from bridge.converters.base import ConversionRequest, Ticket
 from bridge.errors import (
     ChargedFailure,
@@ -25,59 +25,16 @@ from bridge.errors import (
     WrongUse,
 )
 from bridge.jobs.budget import Caps
-from bridge.jobs.clearance import Answer, SendingRules
+from bridge.jobs.clearance import SendingRules
 from bridge.jobs.model import ConversionState, JobState
-from bridge.jobs.records import ConversionRecord, JobDetail
+from bridge.jobs.records import JobDetail
 from bridge.presets import Step
-from bridge.testing import FakeConverter, ManualClock
-from support.journals import ANYTHING_GOES, Works, add_job, planned
+from bridge.testing import FakeConverter
+from support.journals import ANYTHING_GOES, MakeWorks, Works, add_job, job_in, planned, row_in
 from support.polling import eventually
 
 C, J = ConversionState, JobState
 PAID = (planned("musicgpt"),)
-MakeWorks = Callable[..., Works]
-
-
-@pytest.fixture
-def paid() -> FakeConverter:
-    return FakeConverter("musicgpt", repeatable=False, remote=True)
-
-
-@pytest.fixture
-def make_works(tmp_path: Path, paid: FakeConverter) -> Iterator[MakeWorks]:
-    made: list[Works] = []
-
-    def make(rules: SendingRules = ANYTHING_GOES, *, start: bool = True) -> Works:
-        works = Works(
-            tmp_path, ManualClock(), {"musicgpt": paid, "local": FakeConverter("local")}, rules=rules
-        )
-        made.append(works)
-        if start:
-            works.runner.start()
-        return works
-
-    yield make
-    for works in made:
-        if works.runner._thread.is_alive():
-            works.stop()
-        else:
-            works.journal.close()
-
-
-def _job_in(works: Works, job_id: int, state: JobState) -> JobDetail:
-    def look() -> JobDetail | None:
-        detail = works.journal.detail(job_id)
-        return detail if detail and detail.job.state is state else None
-
-    return eventually(look, what=f"job {job_id} in {state}")
-
-
-def _row(works: Works, job_id: int, state: ConversionState) -> ConversionRecord:
-    def look() -> ConversionRecord | None:
-        detail = works.journal.detail(job_id)
-        return next((one for one in detail.conversions if one.state is state), None) if detail else None
-
-    return eventually(look, what=f"a conversion of job {job_id} in {state}")
 
 
 def _bills(works: Works) -> list[tuple[str, float]]:
@@ -94,19 +51,19 @@ def test_the_first_upload_of_a_folder_asks_once(
     folder = tmp_path / "Bounces"
     job = add_job(works.journal, folder / "a.wav", conversions=PAID)
     other = add_job(works.journal, tmp_path / "elsewhere" / "b.wav", samples="other", conversions=PAID)
-    error = _job_in(works, job, J.NEEDS_YOU).conversions[0].error
-    _job_in(works, other, J.NEEDS_YOU)
+    error = job_in(works, job, J.NEEDS_YOU).conversions[0].error
+    job_in(works, other, J.NEEDS_YOU)
     assert error is not None
     assert error["code"] == "needs-consent"
     assert "$0.01" in error["message"]
     assert f'bridge allow "{folder}"' in error["remedy"]
     assert (paid.submitted, _bills(works)) == ([], [])
     assert works.journal.allow_upload(folder) == 1
-    _job_in(works, job, J.RUNNING) if works.delivered == [] else None
-    _row(works, job, C.DONE)
+    job_in(works, job, J.RUNNING) if works.delivered == [] else None
+    row_in(works, job, C.DONE)
     later = add_job(works.journal, folder / "below" / "c.wav", samples="third", conversions=PAID)
-    _row(works, later, C.DONE)
-    assert _row(works, other, C.ASKING).state is C.ASKING, "another folder was not asked for"
+    row_in(works, later, C.DONE)
+    assert row_in(works, other, C.ASKING).state is C.ASKING, "another folder was not asked for"
 
 
 def test_a_yes_to_a_folder_in_a_watched_one_is_enough_for_it(
@@ -115,9 +72,9 @@ def test_a_yes_to_a_folder_in_a_watched_one_is_enough_for_it(
     works = make_works(SendingRules(folder_of=lambda _source: tmp_path))
     works.journal.allow_upload(tmp_path / "songs")
     inside = add_job(works.journal, tmp_path / "songs" / "a.wav", conversions=PAID)
-    _row(works, inside, C.DONE)
+    row_in(works, inside, C.DONE)
     beside = add_job(works.journal, tmp_path / "b.wav", samples="other", conversions=PAID)
-    _row(works, beside, C.ASKING)
+    row_in(works, beside, C.ASKING)
 
 
 @pytest.mark.parametrize("private_by", ["job", "settings"])
@@ -127,7 +84,7 @@ def test_private_audio_never_leaves_whatever_the_preset_says(
     rules = replace(ANYTHING_GOES, is_private=lambda _source: private_by == "settings")
     works = make_works(rules)
     job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID, private=private_by == "job")
-    error = _job_in(works, job, J.FAILED).conversions[0].error
+    error = job_in(works, job, J.FAILED).conversions[0].error
     assert error is not None
     assert (error["code"], paid.submitted) == ("not-allowed", [])
     assert "does not leave this machine" in error["message"]
@@ -140,7 +97,7 @@ def test_a_private_file_does_not_leave_as_a_reference_either(
     reference = tmp_path / "private" / "loud.wav"
     master = replace(planned("musicgpt", reference_audio_file=str(reference)), conversion="audio_mastering")
     job = add_job(works.journal, tmp_path / "a.wav", conversions=(master,))
-    error = _job_in(works, job, J.FAILED).conversions[0].error
+    error = job_in(works, job, J.FAILED).conversions[0].error
     assert error is not None
     assert (error["code"], error["file"], paid.submitted) == ("not-allowed", str(reference), [])
 
@@ -156,11 +113,11 @@ def test_a_reference_is_asked_for_like_the_bounce(
         master = replace(planned("musicgpt", reference_audio_file=reference), conversion="audio_mastering")
         song = tmp_path / "songs" / f"{folder}.wav"
         rows.append(add_job(works.journal, song, samples=folder, conversions=(master,)))
-    assert _row(works, rows[0], C.FAILED).error["code"] == "not-allowed"  # type: ignore[index]  # it has one
-    assert _row(works, rows[1], C.ASKING).error["code"] == "needs-consent"  # type: ignore[index]  # it has one
+    assert row_in(works, rows[0], C.FAILED).error["code"] == "not-allowed"  # type: ignore[index]  # it has one
+    assert row_in(works, rows[1], C.ASKING).error["code"] == "needs-consent"  # type: ignore[index]  # it has one
     assert paid.submitted == []
     assert works.journal.allow_upload(tmp_path / "other") == 1
-    _row(works, rows[1], C.DONE)
+    row_in(works, rows[1], C.DONE)
 
 
 def test_a_ticket_that_cannot_be_written_down_is_at_least_in_the_log(
@@ -184,7 +141,7 @@ def test_a_ticket_that_cannot_be_written_down_is_at_least_in_the_log(
     with pytest.raises(sqlite3.OperationalError):
         works.steps.advance(works.journal.queued_conversions(1e12, "musicgpt", 1)[0])
     assert "musicgpt-1" in caplog.text
-    assert _row(works, job, C.UNKNOWN)
+    assert row_in(works, job, C.UNKNOWN)
 
 
 def test_a_folder_that_is_never_sent_is_not_asked_for(
@@ -192,7 +149,7 @@ def test_a_folder_that_is_never_sent_is_not_asked_for(
 ) -> None:
     works = make_works(SendingRules(may_upload=lambda _source: "never"))
     job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    assert _job_in(works, job, J.FAILED).conversions[0].error["code"] == "not-allowed"  # type: ignore[index]  # it has one
+    assert job_in(works, job, J.FAILED).conversions[0].error["code"] == "not-allowed"  # type: ignore[index]  # it has one
     assert paid.submitted == []
 
 
@@ -211,7 +168,7 @@ def test_a_cap_is_never_passed_also_by_many_at_once(
     works.clock.advance(24 * 3600)
     failed = next(job for job in jobs if works.journal.detail(job).conversions[0].state is C.FAILED)  # type: ignore[union-attr]  # it is there
     works.steps.sending.retry(failed, pay=False)
-    _row(works, failed, C.DONE)
+    row_in(works, failed, C.DONE)
 
 
 def test_what_is_missing_is_told_before_anything_is_sent(
@@ -220,7 +177,7 @@ def test_what_is_missing_is_told_before_anything_is_sent(
     works = make_works()
     changer = replace(planned("musicgpt", voice_id=None), conversion="VoiceChanger")
     job = add_job(works.journal, tmp_path / "a.wav", conversions=(changer,))
-    error = _job_in(works, job, J.FAILED).conversions[0].error
+    error = job_in(works, job, J.FAILED).conversions[0].error
     assert error is not None
     assert "voice_id must be given" in error["message"]
     assert paid.submitted == []
@@ -235,12 +192,12 @@ def test_a_bill_is_written_with_the_intent_and_settled_by_what_the_converter_say
     paid.cost_usd = 0.02
     works = make_works()
     job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    row = _row(works, job, C.DONE)
+    row = row_in(works, job, C.DONE)
     assert (row.quote_usd, row.cost_usd) == (0.01, 0.02)
     [bill] = works.journal.spend()
     assert (bill.state, bill.basis, bill.usd, bill.ticket) == ("charged", "charged", 0.02, row.ticket)
     again = add_job(works.journal, tmp_path / "b.wav", conversions=PAID)
-    assert _row(works, again, C.DONE).cached
+    assert row_in(works, again, C.DONE).cached
     assert len(works.journal.spend()) == 1, "what comes from the cache is free"
 
 
@@ -253,11 +210,11 @@ def test_what_never_got_there_is_free(
     paid.failures.append(error)
     works = make_works()
     job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    _row(works, job, C.WAITING_RETRY)
+    row_in(works, job, C.WAITING_RETRY)
     assert _bills(works) == [("free", 0.01)]
     works.clock.advance(60)
     works.runner.wake()
-    _row(works, job, C.DONE)
+    row_in(works, job, C.DONE)
     assert _bills(works) == [("free", 0.01), ("charged", 0.01)]
     assert len({one.nonce for one in paid.submitted}) == 2, "each attempt has a nonce of its own"
 
@@ -270,12 +227,12 @@ def test_a_line_that_is_down_is_waited_for_without_end(
     job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
     for attempt in range(1, 9):
         eventually(
-            lambda attempt=attempt: _row(works, job, C.WAITING_RETRY).attempt == attempt,  # type: ignore[misc]  # mypy and defaults of lambdas
+            lambda attempt=attempt: row_in(works, job, C.WAITING_RETRY).attempt == attempt,  # type: ignore[misc]  # mypy and defaults of lambdas
             what=f"attempt {attempt}",
         )
         works.clock.advance(600)
         works.runner.wake()
-    _row(works, job, C.DONE)
+    row_in(works, job, C.DONE)
     assert works.journal.spent_usd() == pytest.approx(0.01)
 
 
@@ -283,7 +240,7 @@ def test_a_refusal_is_free_and_final(make_works: MakeWorks, paid: FakeConverter,
     paid.failures.append(Rejected("no."))
     works = make_works()
     job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    _job_in(works, job, J.FAILED)
+    job_in(works, job, J.FAILED)
     assert (_bills(works), len(paid.submitted)) == ([("free", 0.01)], 1)
 
 
@@ -296,13 +253,13 @@ def test_a_charged_failure_is_only_tried_again_after_a_yes_to_the_price(
     paid.outcomes.append(ChargedFailure("it failed there."))
     works = make_works()
     job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    _job_in(works, job, J.FAILED)
+    job_in(works, job, J.FAILED)
     assert _bills(works) == [("unknown", 0.01)]
     with pytest.raises(PaidAgain, match=r"\$0\.01 once more"):
         works.steps.sending.retry(job, pay=False)
     assert len(paid.submitted) == 1
     works.steps.sending.retry(job, pay=True)
-    _row(works, job, C.DONE)
+    row_in(works, job, C.DONE)
     assert _bills(works) == [("unknown", 0.01), ("charged", 0.01)]
 
 
@@ -312,9 +269,9 @@ def test_the_same_bounce_again_after_a_charged_failure_asks_too(
     paid.outcomes.append(ChargedFailure("it failed there."))
     works = make_works()
     first = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    _job_in(works, first, J.FAILED)
+    job_in(works, first, J.FAILED)
     second = add_job(works.journal, tmp_path / "b.wav", conversions=PAID)
-    error = _job_in(works, second, J.NEEDS_YOU).conversions[0].error
+    error = job_in(works, second, J.NEEDS_YOU).conversions[0].error
     assert error is not None
     assert error["code"] == "paid-again"
     assert f"job {first}" in error["message"]
@@ -322,7 +279,7 @@ def test_the_same_bounce_again_after_a_charged_failure_asks_too(
         works.steps.sending.retry(second, pay=False)
     assert len(paid.submitted) == 1
     works.steps.sending.retry(second, pay=True)
-    _row(works, second, C.DONE)
+    row_in(works, second, C.DONE)
     assert len(paid.submitted) == 2
 
 
@@ -335,7 +292,7 @@ def test_an_accepted_ticket_that_nobody_knows_any_more_is_not_sent_again(
     monkeypatch.setattr(paid, "poll", lost)
     works = make_works()
     job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    assert _job_in(works, job, J.FAILED).conversions[0].error["code"] == "ticket-lost"  # type: ignore[index]  # it has one
+    assert job_in(works, job, J.FAILED).conversions[0].error["code"] == "ticket-lost"  # type: ignore[index]  # it has one
     assert len(paid.submitted) == 1
     with pytest.raises(PaidAgain):
         works.steps.sending.retry(job, pay=False)
@@ -349,7 +306,7 @@ def unknown(make_works: MakeWorks, paid: FakeConverter, tmp_path: Path) -> tuple
     paid.failures.append(OutcomeUnknown("the line broke."))
     works = make_works()
     job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    error = _job_in(works, job, J.NEEDS_YOU).conversions[0].error
+    error = job_in(works, job, J.NEEDS_YOU).conversions[0].error
     assert error is not None
     for way in ("--ticket", "--resubmit", "--forget"):
         assert f"bridge resolve {job} {way}" in error["remedy"]
@@ -363,7 +320,7 @@ def test_an_unknown_fate_is_resolved_by_its_ticket(
     works, job = unknown
     ticket = paid.submit(replace(paid.submitted[0], nonce=""))  # as if the request had arrived after all
     works.steps.sending.resolve(job, "ticket", task=ticket)
-    assert _row(works, job, C.DONE).ticket == ticket
+    assert row_in(works, job, C.DONE).ticket == ticket
     assert len(paid.submitted) == 2, "the test's own and the lost one: none more"
     assert _bills(works) == [("charged", 0.01)]
 
@@ -372,9 +329,9 @@ def test_a_wrong_ticket_can_be_answered_again(unknown: tuple[Works, int], paid: 
     works, job = unknown
     right = paid.submit(replace(paid.submitted[0], nonce=""))
     works.steps.sending.resolve(job, "ticket", task="a slip of the pen")
-    assert _row(works, job, C.FAILED).error["code"] == "ticket-lost"  # type: ignore[index]  # it has one
+    assert row_in(works, job, C.FAILED).error["code"] == "ticket-lost"  # type: ignore[index]  # it has one
     works.steps.sending.resolve(job, "ticket", task=right)
-    assert _row(works, job, C.DONE).ticket == right
+    assert row_in(works, job, C.DONE).ticket == right
     assert len(paid.submitted) == 2, "the test's own and the lost one: none more"
 
 
@@ -392,8 +349,8 @@ def test_a_twin_of_what_nobody_knows_says_so_and_goes_on_after_the_answer(
     assert f"job {job}" in detail.conversions[0].error["message"]  # type: ignore[index]  # it has one
     assert describe.is_stuck(detail.to_json()), "nobody sits and waits for it"
     works.steps.sending.resolve(job, "resubmit")
-    assert _row(works, job, C.DONE)
-    assert _row(works, twin, C.DONE).cached
+    assert row_in(works, job, C.DONE)
+    assert row_in(works, twin, C.DONE).cached
 
 
 def test_an_unknown_fate_is_sent_again_when_the_musician_says_so(
@@ -401,7 +358,7 @@ def test_an_unknown_fate_is_sent_again_when_the_musician_says_so(
 ) -> None:
     works, job = unknown
     works.steps.sending.resolve(job, "resubmit")
-    _row(works, job, C.DONE)
+    row_in(works, job, C.DONE)
     assert len(paid.submitted) == 2
     assert _bills(works) == [("unknown", 0.01), ("charged", 0.01)], "both count"
 
@@ -411,7 +368,7 @@ def test_an_unknown_fate_that_is_forgotten_still_counts(
 ) -> None:
     works, job = unknown
     works.steps.sending.resolve(job, "forget")
-    _job_in(works, job, J.FAILED)
+    job_in(works, job, J.FAILED)
     assert (len(paid.submitted), works.journal.spent_usd()) == (1, 0.01)
     with pytest.raises(WrongUse, match="nothing that nobody knows"):
         works.steps.sending.resolve(job, "forget")
@@ -428,9 +385,9 @@ def test_a_callback_with_our_nonce_settles_what_nobody_knew(
     works.steps.sending.called_back("somebody's own", ticket)
     works.steps.sending.called_back(nonce, "no task of theirs")
     works.steps.sending.called_back(nonce, None)
-    assert _row(works, job, C.UNKNOWN).ticket is None
+    assert row_in(works, job, C.UNKNOWN).ticket is None
     works.steps.sending.called_back(nonce, ticket)
-    assert _row(works, job, C.DONE).ticket == ticket
+    assert row_in(works, job, C.DONE).ticket == ticket
     works.steps.sending.called_back(nonce, ticket)  # once more: nothing happens
 
 
@@ -448,7 +405,7 @@ def test_the_settings_may_answer_for_the_musician(
     paid.failures.append(OutcomeUnknown("the line broke."))
     works = make_works(replace(ANYTHING_GOES, resubmit=resubmit))
     job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    _row(works, job, state)
+    row_in(works, job, state)
     assert len(paid.submitted) == sent
     assert works.journal.spend()[0].state == "unknown"
 
@@ -462,13 +419,13 @@ def test_a_cancelled_conversion_keeps_its_ticket_and_is_taken_up_again_for_nothi
     paid._hold = True
     works = make_works()
     job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    ticket = _row(works, job, C.RUNNING).ticket
+    ticket = row_in(works, job, C.RUNNING).ticket
     [given_up] = works.journal.cancel_job(job)
     assert (given_up.ticket, given_up.quote_usd) == (ticket, 0.01)
     assert works.journal.spent_usd() == 0.01, "it goes on there, so it counts"
     paid.release()
     works.steps.sending.retry(job, pay=False)
-    assert _row(works, job, C.DONE).ticket == ticket
+    assert row_in(works, job, C.DONE).ticket == ticket
     assert len(paid.submitted) == 1
 
 
@@ -478,16 +435,16 @@ def test_the_same_again_after_a_cancel_points_to_the_ticket_and_is_not_paid_twic
     paid._hold = True
     works = make_works()
     first = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    _row(works, first, C.RUNNING)
+    row_in(works, first, C.RUNNING)
     works.journal.cancel_job(first)
     second = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    error = _job_in(works, second, J.NEEDS_YOU).conversions[0].error
+    error = job_in(works, second, J.NEEDS_YOU).conversions[0].error
     assert error is not None
     assert f"bridge retry {first}`" in error["remedy"]
     assert len(paid.submitted) == 1
     paid.release()
     works.steps.sending.retry(first, pay=False)
-    _row(works, first, C.DONE)
+    row_in(works, first, C.DONE)
     assert len(paid.submitted) == 1
 
 
@@ -507,7 +464,7 @@ def test_a_job_that_is_cancelled_while_it_is_sent_keeps_the_ticket_that_comes(
     monkeypatch.setattr(paid, "submit", cancelled_meanwhile)
     with pytest.raises(StaleJobError):
         works.steps.advance(works.journal.queued_conversions(1e12, "musicgpt", 1)[0])
-    row = _row(works, job, C.CANCELLED)
+    row = row_in(works, job, C.CANCELLED)
     assert row.ticket == "musicgpt-1"
     assert _bills(works) == [("open", 0.01)]
 
@@ -546,12 +503,12 @@ def test_an_upload_is_broken_off_when_the_bridge_stops_and_goes_on_at_the_next_s
     with monkeypatch.context() as patch:
         patch.setattr(paid, "submit", upload)
         works.steps.advance(works.journal.queued_conversions(1e12, "musicgpt", 1)[0])
-    assert _row(works, job, C.WAITING_RETRY)
+    assert row_in(works, job, C.WAITING_RETRY)
     works.journal.close()
     again = make_works()
     again.clock.advance(60)
     again.runner.wake()
-    _row(again, job, C.DONE)
+    row_in(again, job, C.DONE)
 
 
 # Places

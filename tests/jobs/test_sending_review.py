@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,52 +11,17 @@ from bridge.converters.base import Capability, ConversionRequest, Ticket
 from bridge.errors import ChargedFailure, NotAllowed, NotSent, OutcomeUnknown, Rejected, TryLater
 from bridge.jobs.budget import Bill, Caps, check_caps
 from bridge.jobs.clearance import SendingRules
-from bridge.jobs.model import ConversionState
+from bridge.jobs.model import ConversionState, JobState
 from bridge.jobs.records import ConversionRecord
 from bridge.jobs.store import Journal
 from bridge.presets import Preset
 from bridge.testing import FakeConverter, ManualClock
-from support.journals import ANYTHING_GOES, Works, add_job, planned
+from support.journals import ANYTHING_GOES, MakeWorks, Works, add_job, job_in, planned, row_in
 from support.polling import eventually
 
-C = ConversionState
+C, J = ConversionState, JobState
 PAID = (planned("musicgpt"),)
 SONG = (replace(planned("musicgpt", step="song", prompt="a song"), conversion="MusicAI"),)
-MakeWorks = Callable[..., Works]
-
-
-@pytest.fixture
-def paid() -> FakeConverter:
-    return FakeConverter("musicgpt", repeatable=False, remote=True)
-
-
-@pytest.fixture
-def make_works(tmp_path: Path, paid: FakeConverter) -> Iterator[MakeWorks]:
-    made: list[Works] = []
-
-    def make(rules: SendingRules = ANYTHING_GOES, *, start: bool = True) -> Works:
-        works = Works(
-            tmp_path, ManualClock(), {"musicgpt": paid, "local": FakeConverter("local")}, rules=rules
-        )
-        made.append(works)
-        if start:
-            works.runner.start()
-        return works
-
-    yield make
-    for works in made:
-        if works.runner._thread.is_alive():
-            works.stop()
-        else:
-            works.journal.close()
-
-
-def _row(works: Works, job_id: int, state: ConversionState) -> ConversionRecord:
-    def look() -> ConversionRecord | None:
-        detail = works.journal.detail(job_id)
-        return next((one for one in detail.conversions if one.state is state), None) if detail else None
-
-    return eventually(look, what=f"a conversion of job {job_id} in {state}")
 
 
 def _bills(works: Works) -> list[str]:
@@ -76,12 +40,12 @@ def test_a_yes_holds_until_it_was_sent(make_works: MakeWorks, paid: FakeConverte
     paid.outcomes.append(ChargedFailure("it failed there."))
     works = make_works()
     job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    _row(works, job, C.FAILED)
+    row_in(works, job, C.FAILED)
     paid.failures.append(NotSent("the line is down."))
     works.steps.sending.retry(job, pay=True)
-    _row(works, job, C.WAITING_RETRY)
+    row_in(works, job, C.WAITING_RETRY)
     _later(works)
-    _row(works, job, C.DONE)
+    row_in(works, job, C.DONE)
     assert _bills(works) == ["unknown", "free", "charged"]
 
 
@@ -90,13 +54,13 @@ def test_a_question_that_comes_up_meanwhile_is_not_answered_by_a_retry(
 ) -> None:
     paid.outcomes.append(ChargedFailure("it failed there."))
     works = make_works()
-    _row(works, add_job(works.journal, tmp_path / "a.wav", conversions=PAID), C.FAILED)
+    row_in(works, add_job(works.journal, tmp_path / "a.wav", conversions=PAID), C.FAILED)
     second = add_job(works.journal, tmp_path / "b.wav", conversions=PAID)
-    _row(works, second, C.ASKING)
+    row_in(works, second, C.ASKING)
     # As if it had been asked right after the look.
     monkeypatch.setattr(works.journal, "risked_by_retry", lambda _job: None)
     works.steps.sending.retry(second, pay=False)
-    assert _row(works, second, C.ASKING)
+    assert row_in(works, second, C.ASKING)
     assert len(paid.submitted) == 1
 
 
@@ -106,15 +70,15 @@ def test_while_one_job_asks_another_with_the_same_asks_too(
     paid.outcomes.append(ChargedFailure("it failed there."))
     works = make_works()
     first = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    _row(works, first, C.FAILED)
+    row_in(works, first, C.FAILED)
     paid.failures.append(Rejected("no."))
     works.steps.sending.retry(first, pay=True)
     eventually(lambda: len(_bills(works)) == 2, what="the second attempt")
-    _row(works, first, C.FAILED)
+    row_in(works, first, C.FAILED)
     works.steps.sending.retry(first, pay=False)  # the last attempt was free
-    _row(works, first, C.ASKING)
+    row_in(works, first, C.ASKING)
     second = add_job(works.journal, tmp_path / "b.wav", conversions=PAID)
-    _row(works, second, C.ASKING)
+    row_in(works, second, C.ASKING)
     assert len(paid.submitted) == 2
 
 
@@ -124,12 +88,12 @@ def test_whoever_asks_about_the_price_goes_on_when_the_same_is_there(
     paid.outcomes.append(ChargedFailure("it failed there."))
     works = make_works()
     first = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    _row(works, first, C.FAILED)
+    row_in(works, first, C.FAILED)
     second = add_job(works.journal, tmp_path / "b.wav", conversions=PAID)
-    _row(works, second, C.ASKING)
+    row_in(works, second, C.ASKING)
     works.steps.sending.retry(first, pay=True)
-    _row(works, first, C.DONE)
-    assert _row(works, second, C.DONE).cached
+    row_in(works, first, C.DONE)
+    assert row_in(works, second, C.DONE).cached
     assert len(paid.submitted) == 2
 
 
@@ -138,12 +102,12 @@ def test_another_song_from_the_same_words_is_sent_without_a_question_once_one_ca
 ) -> None:
     paid.outcomes.append(ChargedFailure("it failed there."))
     works = make_works()
-    _row(works, add_job(works.journal, tmp_path / "a.txt", conversions=SONG), C.FAILED)
+    row_in(works, add_job(works.journal, tmp_path / "a.txt", conversions=SONG), C.FAILED)
     second = add_job(works.journal, tmp_path / "a.txt", conversions=SONG)
-    _row(works, second, C.ASKING)
+    row_in(works, second, C.ASKING)
     works.steps.sending.retry(second, pay=True)
-    _row(works, second, C.DONE)
-    _row(works, add_job(works.journal, tmp_path / "a.txt", conversions=SONG), C.DONE)
+    row_in(works, second, C.DONE)
+    row_in(works, add_job(works.journal, tmp_path / "a.txt", conversions=SONG), C.DONE)
     assert len(paid.submitted) == 3
 
 
@@ -153,7 +117,7 @@ def test_what_the_settings_send_again_by_themselves_has_an_end(
     paid.failures += [OutcomeUnknown("the line broke.")] * 50
     works = make_works(replace(ANYTHING_GOES, resubmit="always"))
     job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    assert "bridge resolve" in _row(works, job, C.UNKNOWN).error["remedy"]  # type: ignore[index]  # it has one
+    assert "bridge resolve" in row_in(works, job, C.UNKNOWN).error["remedy"]  # type: ignore[index]  # it has one
     assert len(paid.submitted) == 3
 
 
@@ -166,18 +130,19 @@ def test_a_retry_while_the_same_is_under_way_elsewhere_waits_for_that(
     paid._hold = True
     works = make_works()
     first = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    _row(works, first, C.RUNNING)
+    row_in(works, first, C.RUNNING)
     works.journal.cancel_job(first)
     second = add_job(works.journal, tmp_path / "b.wav", conversions=PAID)
-    _row(works, second, C.ASKING)
+    row_in(works, second, C.ASKING)
     works.steps.sending.retry(second, pay=True)
-    _row(works, second, C.RUNNING)
+    row_in(works, second, C.RUNNING)
     works.steps.sending.retry(first, pay=False)
-    assert _row(works, first, C.QUEUED).ticket == "musicgpt-1"
+    detail = job_in(works, first, J.RUNNING, J.NEEDS_YOU)  # the second once the runner has looked at it
+    assert detail.conversions[0].ticket == "musicgpt-1"
     paid.release()
-    _row(works, second, C.DONE)
+    row_in(works, second, C.DONE)
     _later(works)
-    assert _row(works, first, C.DONE).cached
+    assert row_in(works, first, C.DONE).cached
     assert len(paid.submitted) == 2
 
 
@@ -187,12 +152,12 @@ def test_a_ticket_whose_work_has_failed_is_not_taken_up_again(
     paid.outcomes.append(ChargedFailure("it failed there."))
     works = make_works()
     job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    _row(works, job, C.FAILED)
+    row_in(works, job, C.FAILED)
     works.runner.stop()
     works.steps.sending.retry(job, pay=True)
     assert works.journal.cancel_job(job) == [], "there is nothing that goes on elsewhere"
     works.steps.sending.retry(job, pay=True)
-    assert _row(works, job, C.QUEUED).ticket is None
+    assert row_in(works, job, C.QUEUED).ticket is None
 
 
 def test_a_job_that_is_wanted_again_while_it_is_still_sent_is_not_sent_again(
@@ -209,7 +174,7 @@ def test_a_job_that_is_wanted_again_while_it_is_still_sent_is_not_sent_again(
 
     monkeypatch.setattr(paid, "submit", changed_mind)
     job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    assert _row(works, job, C.DONE).ticket == "musicgpt-1"
+    assert row_in(works, job, C.DONE).ticket == "musicgpt-1"
     assert (len(paid.submitted), _bills(works)) == (1, ["charged"])
 
 
@@ -226,10 +191,10 @@ def test_a_job_cancelled_in_mid_sending_whose_answer_was_lost_takes_a_ticket(
 
     monkeypatch.setattr(paid, "submit", lost)
     job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    _row(works, job, C.CANCELLED)
+    row_in(works, job, C.CANCELLED)
     eventually(lambda: not works.runner._busy, what="the sending to be over")
     works.steps.sending.resolve(job, "ticket", task="musicgpt-1")
-    _row(works, job, C.DONE)
+    row_in(works, job, C.DONE)
     assert (len(paid.submitted), _bills(works)) == (1, ["charged"])
 
 
@@ -269,7 +234,7 @@ def test_a_callback_settles_it_also_while_the_line_is_bad(
     paid.failures.append(OutcomeUnknown("the line broke."))
     works = make_works()
     job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    _row(works, job, C.UNKNOWN)
+    row_in(works, job, C.UNKNOWN)
     ticket = paid.submit(paid.submitted[0])
 
     def busy(_ticket: Ticket) -> None:
@@ -279,7 +244,7 @@ def test_a_callback_settles_it_also_while_the_line_is_bad(
         patch.setattr(paid, "poll", busy)
         works.steps.sending.called_back(paid.submitted[0].nonce, ticket)
     _later(works)
-    assert _row(works, job, C.DONE).ticket == ticket
+    assert row_in(works, job, C.DONE).ticket == ticket
 
 
 # Put back
@@ -290,11 +255,11 @@ def test_a_song_is_put_back_without_being_made_again(
 ) -> None:
     works = make_works()
     jobs = [add_job(works.journal, tmp_path / "a.txt", conversions=SONG) for _ in range(2)]
-    made = [_row(works, job, C.DONE).ticket for job in jobs]
+    made = [row_in(works, job, C.DONE).ticket for job in jobs]
     assert len(set(made)) == 2
     for job in jobs:
         again = add_job(works.journal, tmp_path / "a.txt", conversions=SONG, again_of=job)
-        assert _row(works, again, C.DONE).cached
+        assert row_in(works, again, C.DONE).cached
         [first], [second] = (works.journal.detail(one).artifacts for one in (job, again))  # type: ignore[union-attr]  # they are there
         assert first.path == second.path, "its own song, not that of the other job"
     assert len(paid.submitted) == 2
@@ -306,11 +271,11 @@ def test_what_is_not_kept_any_more_is_not_paid_for_to_put_it_back(
 ) -> None:
     works = make_works()
     job = add_job(works.journal, tmp_path / "a.txt", conversions=conversions)  # type: ignore[arg-type]  # ids hide it
-    _row(works, job, C.DONE)
+    row_in(works, job, C.DONE)
     for file in (tmp_path / "cache").rglob("result.txt"):
         file.unlink()
     again = add_job(works.journal, tmp_path / "a.txt", conversions=conversions, again_of=job)  # type: ignore[arg-type]  # as above
-    error = _row(works, again, C.FAILED).error
+    error = row_in(works, again, C.FAILED).error
     assert error is not None
     assert (error["code"], len(paid.submitted)) == ("not-allowed", 1)
     assert "bridge convert" in error["remedy"]
@@ -342,7 +307,7 @@ def test_what_was_open_in_a_journal_of_before_goes_on(
     old.close()
     works = make_works()
     for job in jobs:
-        _row(works, job, C.DONE)
+        row_in(works, job, C.DONE)
     assert (paid.submitted, works.journal.spend()) == ([], [])
 
 
@@ -351,10 +316,10 @@ def test_questions_that_the_settings_answer_by_now_are_over_at_the_next_start(
 ) -> None:
     works = make_works(SendingRules())
     job = add_job(works.journal, tmp_path / "a.wav", conversions=PAID)
-    _row(works, job, C.ASKING)
+    row_in(works, job, C.ASKING)
     works.stop()
     again = make_works(ANYTHING_GOES)
-    _row(again, job, C.DONE)
+    row_in(again, job, C.DONE)
     assert len(paid.submitted) == 1
 
 

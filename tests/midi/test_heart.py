@@ -398,6 +398,25 @@ def test_lights_go_to_the_controller_that_is_plugged_in_and_again_when_it_comes_
     assert lit[-1] in rig.ports.got(port)
 
 
+def test_a_light_is_no_note(rig: Rig) -> None:
+    rig.take(Configure(pads=(PadSpec("note 36"),)))
+    rig.ports.plug("Launchpad Mini")
+    rig.run(1.2)
+    (port,) = rig.ports.state().playing_to
+    rig.take(messages.Light(0, "done"))
+    rig.run(0.1)
+    rig.ports.sent.clear()
+    rig.take(messages.Light(0, "failed"))
+    rig.run(0.02)
+    changed = rig.ports.got(port)
+    assert len(changed) == 1  # and no note-off before it
+    rig.ports.sent.clear()
+    rig.take(Panic())
+    rig.run(0.02)
+    assert rig.ports.got(port) == []
+    assert rig.ports.got(OWN)
+
+
 # Ports
 
 

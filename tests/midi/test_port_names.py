@@ -52,6 +52,8 @@ def test_two_of_the_same_device_stay_apart() -> None:
 def test_ports_of_a_bridge_are_known() -> None:
     ports = ["DAW Bridge:DAW Bridge", "DAW Bridge-01:DAW Bridge", "DAW Bridge in:DAW Bridge in", "Bridge:DAW"]
     assert [is_ours(port, "DAW Bridge") for port in ports] == [True, True, True, False]
+    assert [is_ours(port, "") for port in ports] == [False] * 4
+    assert is_ours("DAW Bridge look listens:in", "Stage")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import math
+import os
 import queue
 import signal
 import subprocess
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bridge.midi import messages
+from bridge.midi import child, messages, process
 from bridge.midi.board import SystemEnded
 from bridge.midi.heart import Heart
 from bridge.midi.loading import Loader
@@ -68,29 +70,41 @@ def test_commands_that_make_no_sense_do_not_end_it(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_it_in_order(how: signal.Signals, tmp_path: Path) -> None:
-    with _process(tmp_path) as process:
-        process.send_signal(how)
-        assert process.wait(5) == 0
+    with _process(tmp_path) as started:
+        started.send_signal(how)
+        assert started.wait(5) == 0
 
 
 def test_the_end_of_its_input_ends_it(tmp_path: Path) -> None:
-    with _process(tmp_path) as process:
-        assert process.stdin is not None
-        process.stdin.close()
-        assert process.wait(5) == 0
+    with _process(tmp_path) as started:
+        assert started.stdin is not None
+        started.stdin.close()
+        assert started.wait(5) == 0
 
 
 def _process(tmp_path: Path) -> subprocess.Popen[bytes]:
     log = tmp_path / "midi.log"
     with log.open("wb") as errors:
-        process = subprocess.Popen(
+        started = subprocess.Popen(
             [sys.executable, "-m", "bridge.midi.process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=errors,
         )
     eventually(lambda: b"priority" in log.read_bytes(), what="the loop to run")
-    return process
+    return started
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_one_that_stands_still_is_killed_and_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "PING_EVERY_S", 0.1)
+    with midi_child() as ear:
+        assert ear.answers()
+        pid = ear.child.pid()
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        ear.restart_after(pid)
+        assert ear.answers()
 
 
 # The loop
@@ -136,6 +150,20 @@ def test_it_ends_when_it_is_told_to() -> None:
     heart = _Heart(lambda now: now + 60)
     assert _loop(heart, inbox) == 0
     assert heart.closed
+
+
+def test_with_nothing_due_it_waits_and_is_guarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "GUARD_EVERY_S", 0.01)
+    inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    guards: list[None] = []
+
+    def guard() -> None:
+        guards.append(None)
+        if len(guards) == 5:
+            inbox.put(_Quit())
+
+    heart = _Heart(lambda now: math.inf)
+    assert Loop(heart, FakePorts(), inbox, lambda _: None, guard=guard).run() == 0
 
 
 # Reading files

@@ -19,7 +19,7 @@ tests="10"><testcase/></testsuite></testsuites>"""
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A project of three tests, one of which starts a process that runs the code."""
-    for name in [name for name in os.environ if name.startswith("COV")]:
+    for name in [name for name in os.environ if name.startswith(("COV", "PYTEST_XDIST"))]:
         monkeypatch.delenv(name)
     root = tmp_path / "project"
     (root / "bridge").mkdir(parents=True)
@@ -92,3 +92,72 @@ def test_no_test_at_all_is_a_failure_unless_it_may_be(bench: Bench) -> None:
 
 def test_a_pytest_that_breaks_down_is_a_failure(bench: Bench) -> None:
     assert suite.pytest(bench, ["--no-such-option"]).failed == 1
+
+
+TOGETHER_AND_ALONE = """
+import os, pathlib, time
+import pytest
+
+BUSY = pathlib.Path(__file__).with_name("busy")
+
+
+def work():
+    BUSY.mkdir()  # fails where somebody else is at work
+    time.sleep(0.2)
+    BUSY.rmdir()
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("number", range(3))
+def test_alone(number):
+    assert "PYTEST_XDIST_WORKER" not in os.environ
+    work()
+
+
+def test_together():
+    assert "PYTEST_XDIST_WORKER" in os.environ
+    import bridge.work
+
+
+@pytest.mark.slow
+def test_slow():
+    work()
+"""
+
+
+@pytest.fixture
+def together_and_alone(bench: Bench) -> Bench:
+    bench.house.root.joinpath("test_it.py").unlink()
+    for name in ("test_a.py", "test_b.py"):
+        bench.house.root.joinpath(name).write_text(TOGETHER_AND_ALONE, encoding="utf-8")
+    return bench
+
+
+@pytest.mark.slow
+def test_what_wants_the_machine_to_itself_comes_afterwards_one_by_one(together_and_alone: Bench) -> None:
+    options = ["-q", "-p", "no:cacheprovider", "-m", "not slow"]
+    assert suite.run_tests(together_and_alone, options, quick=False) == Tally(passed=8)
+    assert suite.run_tests(together_and_alone, options, quick=True) == Tally(passed=2)
+    suite.coverage(together_and_alone, "combine", "--quiet")
+    text = suite.coverage(together_and_alone, "json", "-o", "-", "--quiet")
+    assert json.loads(text)["files"], "what workers run is measured"
+
+
+@pytest.mark.slow
+def test_one_pass_without_tests_is_fine_and_two_are_a_failure(together_and_alone: Bench) -> None:
+    quiet = ["-q", "-p", "no:cacheprovider", "-k"]
+    assert suite.run_tests(together_and_alone, [*quiet, "alone"], quick=False) == Tally(passed=6)
+    assert suite.run_tests(together_and_alone, [*quiet, "nothing_like_it"], quick=False) == Tally(failed=1)
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_a_failure_and_the_others_go_on(bench: Bench) -> None:
+    bench.house.root.joinpath("test_it.py").write_text(
+        "import os\ndef test_dies():\n    os._exit(0)\ndef test_lives():\n    pass\n", encoding="utf-8"
+    )
+    assert suite.run_tests(bench, ["-q", "-p", "no:cacheprovider"], quick=True) == Tally(passed=1, failed=1)
+
+
+def test_no_more_workers_than_cores_and_no_more_than_memory_allows() -> None:
+    assert suite.in_workers(2)[:2] == ["-n", "2"]
+    assert suite.in_workers(64)[:2] == ["-n", str(suite.MOST_WORKERS)]

@@ -299,3 +299,12 @@ def test_voices_come_in_pages_that_begin_with_zero(server: Rehearsal) -> None:
     assert len(found["voices"]) == 3
     assert server.get("/v1/searchVoices").status_code == 422
     assert server.get("/v1/getAllVoices", params={"page": -1}).status_code == 422
+
+
+def test_the_document_says_what_the_key_is_that_it_asks_for(server: Rehearsal) -> None:
+    document = requests.get(f"{server.address}/openapi.json", timeout=30).json()
+    schemes = document["components"]["securitySchemes"]
+    operations = [one for path in document["paths"].values() for one in path.values()]
+    asked = {name for one in operations for need in one.get("security", []) for name in need}
+    assert asked == set(schemes) == {"ApiKeyAuth"}
+    assert schemes["ApiKeyAuth"] == {"type": "apiKey", "in": "header", "name": "Authorization"}

@@ -16,8 +16,10 @@ from support.rehearsal import rehearsing
     ("arguments", "words"),
     [
         (("--plan", "gold"), "there is no plan 'gold'"),
-        (("--key", "a", "--plan", "pro", "--plan", "free"), "2 plans for 1 keys"),
-        (("--fault", "boom"), "there is no fault 'boom'"),
+        pytest.param(
+            ("--key", "a", "--plan", "pro", "--plan", "free"), "2 plans for 1 keys", marks=pytest.mark.slow
+        ),
+        pytest.param(("--fault", "boom"), "there is no fault 'boom'", marks=pytest.mark.slow),
     ],
 )
 def test_wishes_that_cannot_be_fulfilled_are_told(

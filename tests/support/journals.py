@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,21 @@ from bridge.jobs.cache import Cache
 from bridge.jobs.clearance import SendingRules
 from bridge.jobs.conversion_steps import ConversionSteps
 from bridge.jobs.events import EventFeed
-from bridge.jobs.model import Fingerprint, JobRequest, PlannedConversion, Priority, Source
+from bridge.jobs.model import (
+    ConversionState,
+    Fingerprint,
+    JobRequest,
+    JobState,
+    PlannedConversion,
+    Priority,
+    Source,
+)
+from bridge.jobs.records import ConversionRecord, JobDetail
 from bridge.jobs.runner import Runner
 from bridge.jobs.store import Journal
 from bridge.presets import Preset
 from bridge.testing import FakeConverter, ManualClock
+from support.polling import eventually
 
 ANYTHING_GOES = SendingRules(may_upload=lambda _source: "always")
 """Rules of somebody who never wants to be asked."""
@@ -97,3 +107,26 @@ class Works:
     def stop(self) -> None:
         self.runner.stop()
         self.journal.close()
+
+
+MakeWorks = Callable[..., Works]
+
+
+def job_in(works: Works, job_id: int, *states: JobState) -> JobDetail:
+    """The job, once it is in one of these states."""
+
+    def look() -> JobDetail | None:
+        detail = works.journal.detail(job_id)
+        return detail if detail and detail.job.state in states else None
+
+    return eventually(look, what=f"job {job_id} in {states}")
+
+
+def row_in(works: Works, job_id: int, state: ConversionState) -> ConversionRecord:
+    """The first conversion of a job that is in this state, once there is one."""
+
+    def look() -> ConversionRecord | None:
+        detail = works.journal.detail(job_id)
+        return next((row for row in detail.conversions if row.state is state), None) if detail else None
+
+    return eventually(look, what=f"a conversion of job {job_id} in {state}")

@@ -24,10 +24,13 @@ class Ear:
     def __init__(self, settings: Configure, log: Path | None, module: str = MODULE) -> None:
         self.settings = settings
         self.told: list[Told] = []
+        self.on_told: Callable[[Told], None] = lambda _: None
+        """Called at once with everything that is told."""
         self._lock = threading.Lock()
         self.child = MidiChild(lambda: self.settings, self._hear, log, SystemClock(), module=module)
 
     def _hear(self, told: Told) -> None:
+        self.on_told(told)
         with self._lock:
             self.told.append(told)
 

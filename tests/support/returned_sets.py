@@ -117,11 +117,11 @@ def by_lame(
 def lag(placed: Sound, true: Sound) -> int:
     """By how many frames `placed` is late against `true`, by cross-correlation of all channels."""
     size = 1 << (len(placed) + len(true)).bit_length()
-    cross = sum(
-        np.fft.irfft(np.fft.rfft(placed[:, one], size) * np.conj(np.fft.rfft(true[:, one], size)), size)
+    spectrum = sum(
+        np.fft.rfft(placed[:, one], size) * np.conj(np.fft.rfft(true[:, one], size))
         for one in range(true.shape[1])
     )
-    at = int(np.argmax(np.abs(cross)))
+    at = int(np.argmax(np.abs(np.fft.irfft(spectrum, size))))
     return at if at < size // 2 else at - size
 
 

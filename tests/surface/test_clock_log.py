@@ -40,6 +40,32 @@ def test_a_clock_that_runs_tells_its_tempo() -> None:
     assert context.meter_source == "assumed"
 
 
+def test_a_tempo_that_holds_is_counted_out_over_its_beats() -> None:
+    """What a clock's pulses tell at one moment is off by more than a tenth."""
+    bars = [
+        told(number * 240 / 140, bpm=140 + 0.14 * (-1) ** number, beat=4.0 * number) for number in range(5)
+    ]
+    heard = bounced(log_of(*bars, told(6.9, bpm=139.86, beat=6.9 * 140 / 60)), 7.0, 60.0)
+    assert heard is not None
+    assert context_of([heard]).tempo_bpm == 140
+
+
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        [told(0.0, bpm=100.0, beat=0.0)],
+        [told(0.0, bpm=128.0, beat=64.0)],
+        [told(0.0, bpm=128.0, running=False, beat=0.0)],
+        [told(0.0, bpm=128.0, beat=0.0, source="Drums")],
+    ],
+    ids=["another tempo", "another place", "it stood", "another clock"],
+)
+def test_what_was_before_the_tempo_held_does_not_count(earlier: list[ClockTold]) -> None:
+    heard = bounced(log_of(*earlier, told(3.0, bpm=128.0, beat=6.0)), 5.0, 60.0)
+    assert heard is not None
+    assert context_of([heard]).tempo_bpm == 128
+
+
 def test_a_meter_that_was_set_is_told() -> None:
     heard = bounced(log_of(told(0, meter="6/8")), 5.0, 60.0)
     assert heard is not None

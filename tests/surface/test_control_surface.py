@@ -249,6 +249,14 @@ def test_an_order_to_play_needs_a_port(place: Place) -> None:
     assert [one for one in place.child.told if isinstance(one, Play)] == [order]
 
 
+def test_an_order_to_a_port_that_is_not_there_is_not_played(place: Place) -> None:
+    place.child.say(Ports("jack", outputs=("Synth:in",), virtual=("DAW Bridge",)))
+    assert place.surface.play(Play("1/1", "x.mid", port="synth")) == ""
+    assert place.surface.play(Play("1/2", "x.mid", port="DAW*")) == ""
+    assert "no port is like “Nope”" in place.surface.play(Play("1/3", "x.mid", port="Nope"))
+    assert set(place.surface.playing()) == {"1/1", "1/2"}
+
+
 def test_the_settings_are_taken_up_anew(place: Place) -> None:
     place.write('[[pads]]\nmessage = "note 1"\naction = "stop"\n')
     assert place.surface.reload() == 1
@@ -279,6 +287,17 @@ def test_faulty_settings_change_nothing(place: Place) -> None:
             '[[hotkeys]]\nkeys = "ctrl+alt+x"\naction = "slot"',
             "hotkeys[1].with: the action 'slot' needs 'slot'",
         ),
+        (
+            '[[pads]]\nmessage = "note 1"\naction = "stream"\nwith = { when = "soon" }',
+            "pads[1].with: 'when' must be one of now, beat, bar, armed, not 'soon'",
+        ),
+        (
+            '[[pads]]\nmessage = "note 1"\naction = "slot"\nvariants = [{ up_to = 9, with = { slot = 0 } }]',
+            "pads[1].with: 'slot' must be a number from 1 to 128, not 0",
+        ),
+        ('[[hotkeys]]\nkeys = "f5"\naction = "tempo"\nwith = { bpm = "fast" }', "'bpm' must be a number"),
+        ('[[hotkeys]]\nkeys = "f5"\naction = "transport"\nwith = { do = "go" }', "'do' must be one of start"),
+        ('[[hotkeys]]\nkeys = "f5"\naction = "loop"\nwith = { on = "maybe" }', "'on' must be true or false"),
     ],
 )
 def test_pads_and_keys_that_lead_nowhere_are_told_at_the_start(tmp_path: Path, text: str, words: str) -> None:
@@ -287,6 +306,27 @@ def test_pads_and_keys_that_lead_nowhere_are_told_at_the_start(tmp_path: Path, t
         place.surface.start()
     assert words in str(caught.value)
     assert not place.child.running
+    place.close()
+
+
+def test_presets_that_are_not_there_are_told_and_hinder_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("bridge").propagate = True
+    place = Place(
+        tmp_path,
+        """
+        midi.presets = ["stems", "nope"]
+        [[pads]]
+        message = "note 1"
+        action = "convert_latest"
+        variants = [{ up_to = 63, with = { preset = "stem" } }, { up_to = 127, with = { preset = "stems" } }]
+        """,
+    )
+    place.surface.start()
+    assert "midi.presets: there is no preset 'nope'" in caplog.text
+    assert "pads[1]: there is no preset 'stem'. Did you mean 'stems'?" in caplog.text
+    assert len(caplog.records) == 2
     place.close()
 
 
@@ -317,6 +357,15 @@ def test_the_feed_tells_of_ports_presets_and_playings(place: Place) -> None:
         place.child.say(Ports("jack", listening=("Keys",), playing_to=("DAW Bridge",)))
         kinds = [events.get(timeout=30).kind for _ in range(3)]
     assert kinds == ["preset.selected", "playing.state", "midi.ports"]
+
+
+def test_ports_of_others_are_no_news(place: Place) -> None:
+    with place.feed.subscribe() as events:
+        place.child.say(Ports("jack", listening=("Keys",)))
+        place.child.say(Ports("jack", listening=("Keys",), inputs=("Keys", "Mouse"), outputs=("Synth",)))
+        place.child.say(Ports("jack", listening=()))
+        told = [events.get(timeout=30).data["listening"] for _ in range(2)]
+    assert told == [["Keys"], []]
 
 
 def test_it_ends_while_an_action_is_under_way(tmp_path: Path) -> None:

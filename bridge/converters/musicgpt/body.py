@@ -18,8 +18,6 @@ from types import MappingProxyType
 from typing import Any, BinaryIO, Protocol
 from urllib.parse import urlencode
 
-from requests_toolbelt import MultipartEncoder  # type: ignore[import-untyped]
-
 from bridge.crash_points import reach
 from bridge.errors import AudioError
 from bridge.jobs.model import Fingerprint
@@ -110,6 +108,8 @@ def multipart_body(
     fields: Sequence[tuple[str, str]], files: Sequence[FilePart], on_sent: OnSent
 ) -> Iterator[Body]:
     """A form of texts and files, the files last. Raises AudioError for a file that cannot be read."""
+    from requests_toolbelt import MultipartEncoder  # type: ignore[import-untyped]  # with the first request
+
     with ExitStack() as stack:
         parts: list[tuple[str, Any]] = list(fields)
         for part in files:

@@ -10,13 +10,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
-import requests
-
-from bridge.converters.musicgpt.wire import CHECK_NETWORK, CONNECT_S, cause, explained, host_of, new_session
+from bridge.converters.musicgpt.verdicts import CHECK_NETWORK
+from bridge.converters.musicgpt.wire import CONNECT_S, host_of
 from bridge.errors import BridgeError, ConverterError, TryLater
+
+if TYPE_CHECKING:
+    import requests
 
 READ_S = 60.0
 BLOCK_BYTES = 1 << 14
@@ -111,6 +113,8 @@ def download(
 
     Raises LinkExpired, and TryLater for everything else that is not a whole file of `family` (None: any).
     """
+    from bridge.converters.musicgpt.line import new_session
+
     partial = stem.with_name(f".{stem.name}.part")
     try:
         with new_session() as session, partial.open("w+b") as file:
@@ -157,6 +161,8 @@ class _Transfer:
 
     def run(self) -> None:
         """Returns when all is there. Raises LinkExpired, TryLater."""
+        from bridge.converters.musicgpt.line import explained
+
         fruitless = furthest = 0
         why = ""
         for _ in range(MOST_TRIES):
@@ -172,6 +178,8 @@ class _Transfer:
         raise TryLater(why, wait_s=LATER_S, remedy=CHECK_NETWORK)
 
     def _broken(self, error: Exception) -> BridgeError:
+        from bridge.converters.musicgpt.line import cause
+
         return _Broken(f"fetching a result from {host_of(self._link)} broke off: {cause(error)}.")
 
     def _go_on(self) -> None:

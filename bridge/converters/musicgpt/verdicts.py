@@ -18,6 +18,7 @@ ADD_CREDIT = "Add credit there, then `bridge retry JOB`."
 CHECK_ADDRESS = "Is `base_url` under [musicgpt] right?"
 ASK_PROVIDER = "Look into your account at MusicGPT, then `bridge retry JOB`."
 LOOK_AT_INPUT = "Mend what it says in the preset or on the command line, then `bridge retry JOB`."
+CHECK_NETWORK = "Is this machine online? It is tried again."
 LOG_INTO_NETWORK = (
     "Is this a hotel's or a café's network that wants a log-in first? Open a page in the browser."
 )

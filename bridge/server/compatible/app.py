@@ -145,9 +145,18 @@ class CompatibleServer:
                 self._callbacks.send(task.due, task.id, task.webhook_url, lambda body=body: body)  # type: ignore[misc]
 
 
+class _Described(FastAPI):
+    """Its document also says what the key is that each operation asks for."""
+
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        document.setdefault("components", {})["securitySchemes"] = openapi.SECURITY
+        return document
+
+
 def application(shop: Shop) -> FastAPI:
     """The routes. What goes wrong on purpose is the business of the layer around it."""
-    app = FastAPI(
+    app = _Described(
         title="DAW Bridge's MusicGPT-compatible server",
         docs_url=None,
         redoc_url=None,

@@ -32,7 +32,7 @@ MULTIPART = "multipart/form-data"
 
 def of_conversion(row: Conversion) -> Schema:
     """What FastAPI adds to an operation: parameters or body, and the errors."""
-    described: Schema = {"security": [{"ApiKeyAuth": []}], "responses": _responses()}
+    described = _described()
     if row.encoding == "query":
         return {**described, "parameters": [_in_query(one) for one in checking.known(row)]}
     body = {"required": True, "content": {row.encoding: {"schema": _body(row)}}}
@@ -40,7 +40,7 @@ def of_conversion(row: Conversion) -> Schema:
 
 
 def of_endpoint(row: Endpoint) -> Schema:
-    described: Schema = {"security": [{"ApiKeyAuth": []}], "responses": _responses()}
+    described = _described()
     in_path = [one for one in row.parameters if f"{{{one.name}}}" in row.path]
     others = [one for one in row.parameters if one not in in_path]
     parameters = [{**_in_query(one), "in": "path"} for one in in_path]
@@ -52,6 +52,11 @@ def of_endpoint(row: Endpoint) -> Schema:
         "parameters": parameters,
         "requestBody": {"required": True, "content": {row.encoding: {"schema": schema}}},
     }
+
+
+def _described() -> Schema:
+    """What holds for every operation."""
+    return {"security": [{name: []} for name in SECURITY], "responses": _responses()}
 
 
 def _body(row: Conversion) -> Schema:
