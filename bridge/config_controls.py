@@ -9,7 +9,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 from bridge.key_names import Combination
 from bridge.midi.controller_maps import check as check_controller
@@ -36,7 +44,13 @@ def _delays(value: object) -> object:
     return {name.strip(): number.strip() for name, _, number in parts}
 
 
-Name = Annotated[str, Field(min_length=1)]
+def _named(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty. Write a name, or take the line out")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_named)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_names)]
 Delay = Annotated[float, Field(ge=-1000, le=1000)]
 

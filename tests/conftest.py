@@ -26,7 +26,7 @@ settings.load_profile(os.environ.get("BRIDGE_TEST_PROFILE", "fixed"))
 if {
     "PYTEST_XDIST_WORKER",
     "BRIDGE_HOME",
-} <= os.environ.keys():  # tests run beside each other: to each its own
+} <= os.environ.keys():  # to each worker its own
     os.environ["BRIDGE_HOME"] += f"-{os.environ['PYTEST_XDIST_WORKER']}"
 
 

@@ -283,3 +283,10 @@ def test_what_is_shown_is_right(tmp_path: Path) -> None:
     (lamp,) = controller.lamps
     assert set(lamp.shades) == set(STATES)
     assert len(set(lamp.shades.values())) == len(STATES)
+
+
+@pytest.mark.parametrize("name", ["clock", "port"])
+def test_a_name_that_is_empty_is_told_in_plain_words(tmp_path: Path, name: str) -> None:
+    assert faults(tmp_path, f'[midi]\n{name} = ""\n') == [
+        f"line 2: midi.{name} is empty. Write a name, or take the line out."
+    ]

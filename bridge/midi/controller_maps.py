@@ -119,7 +119,8 @@ def check(controller: str) -> None:
     try:
         read(Path(controller).expanduser())
     except (OSError, ValueError, RuntimeError) as fault:
-        raise ValueError(f"cannot be read ({fault})") from fault
+        why = fault.strerror if isinstance(fault, OSError) else fault
+        raise ValueError(f"cannot be read ({why})") from fault
 
 
 # From a file

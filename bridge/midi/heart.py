@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from bridge.midi import messages, port_names
@@ -297,12 +298,19 @@ class Heart:
         for port in set(before.playing_to) - set(after.playing_to):
             self._outbox.gone(port)
         self._greet(after, now)
-        if after != self._told_ports:
-            self._told_ports = after
-            self._say(after)
+        told = self._without_lights(after)
+        if told != self._told_ports:
+            self._told_ports = told
+            self._say(told)
         joined = self._board.joined()
         if joined is not None:
             self._say(joined)
+
+    def _without_lights(self, state: messages.Ports) -> messages.Ports:
+        """As it is told: a port that only carries lights is none that is played to."""
+        meant = {*self._board.targets(OWN), *port_names.matching(state.playing_to, self._wanted.clock_to)}
+        lights = set(self._paired(state)) - meant
+        return replace(state, playing_to=tuple(name for name in state.playing_to if name not in lights))
 
     def _paired(self, state: messages.Ports) -> tuple[str, ...]:
         """The outputs that carry lights."""

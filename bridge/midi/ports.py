@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 OnData = Callable[[Data, float], None]
 CANDIDATES = {"linux": (JACK, ALSA), "darwin": (CORE_MIDI, JACK), "win32": (WIN_MM,)}
 """What is tried, best first: where a JACK server runs, the DAW most likely is on it."""
+NOT_THERE = {JACK: "no JACK server answers", ALSA: "ALSA has no sequencer"}
+"""Why a system cannot be used, in plain words; the libraries' own are in the log where it is set to debug."""
 INPUT_QUEUE = 4096
 NAME_FREE_WITHIN_S = 1.0
 LONGEST_PERIOD_S = 0.1
@@ -115,8 +117,9 @@ def open_system(
             with _hushed():
                 return RtMidiSystem(rtmidi, api, own, on_news, frame_exact=frame_exact), ""
         except OSError as fault:
-            reasons.append(str(fault))
-    return None, "; ".join(reasons)
+            log.debug("%s: %s", api, fault)
+            reasons.append(NOT_THERE.get(api, str(fault)))
+    return None, " and ".join(reasons)
 
 
 class RtMidiSystem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from fractions import Fraction
+from statistics import median
 
 from bridge.media.musical_context import Told, exact_bpm, meter_map
 from bridge.media.musical_time import TempoMap
@@ -14,10 +15,12 @@ MOST_KEPT = 4096
 INTERNAL = "internal"
 ASSUMED_METER = "4/4"
 """What holds where nobody has set a meter: no clock knows one."""
-SNAP_BPM = 0.05
+SNAP_BPM = 0.1
 """A clock's pulses tell a tempo to about so much; what is nearer to a half is meant to be it."""
-STEADY_S, STEADY_BEATS, STEADY_PART = 2.0, 0.05, 0.02
-"""A tempo that held for so long is what the beats took; how far beats and tempo may stray meanwhile."""
+STEADY_BEATS, STEADY_PART = 0.05, 0.02
+"""How far beats and tempo may stray from a tempo that holds."""
+COUNTED_S = 8.0
+"""A tempo that held for so long is what its beats took; each is milliseconds off, so few tell nothing."""
 REAL_TIME_S = 1.0
 """A bounce that was begun within this of the clock's start, and lasted as long, was played in real time."""
 
@@ -61,18 +64,23 @@ class ClockLog:
 
 
 def _steady_bpm(past: list[ClockTold]) -> float:
-    """The tempo of the last one told. Counted out over the beats since it has held, it is far more exact."""
-    last = first = past[-1]
+    """The tempo of the last one told, from all that was told since it has held."""
+    held = [past[-1]]
     for one in reversed(past[:-1]):
-        elapsed_s = first.wall - one.wall
-        strayed = abs(first.beat - one.beat - elapsed_s * last.bpm / 60)
-        if not one.running or one.source != last.source or strayed > STEADY_BEATS:
+        if not _goes_on(one, held[-1], past[-1].bpm):
             break
-        if abs(one.bpm - last.bpm) > STEADY_PART * last.bpm:
-            break
-        first = one
-    lasted_s = last.wall - first.wall
-    return 60 * (last.beat - first.beat) / lasted_s if lasted_s >= STEADY_S else last.bpm
+        held.append(one)
+    last, first = held[0], held[-1]
+    if last.wall - first.wall >= COUNTED_S:
+        return 60 * (last.beat - first.beat) / (last.wall - first.wall)
+    return median(one.bpm for one in held)
+
+
+def _goes_on(one: ClockTold, later: ClockTold, bpm: float) -> bool:
+    """Whether the same clock ran from one to the other at this tempo, without a jump."""
+    strayed = abs(later.beat - one.beat - (later.wall - one.wall) * bpm / 60)
+    same_tempo = abs(one.bpm - bpm) <= STEADY_PART * bpm
+    return one.running and one.source == later.source and same_tempo and strayed <= STEADY_BEATS
 
 
 def snapped(bpm: float) -> Fraction:

@@ -51,13 +51,11 @@ def _quiet(listener: Listener) -> None:
     listener.forget()
 
 
-@pytest.mark.parametrize("synchronous", [True, False])
 @pytest.mark.parametrize("frame_exact", [False, True])
-def test_every_note_arrives_in_order(tmp_path: Path, *, synchronous: bool, frame_exact: bool) -> None:
+def test_every_note_arrives_in_order(server: JackServer, tmp_path: Path, *, frame_exact: bool) -> None:
     notes = _dense()
     path = write_song(tmp_path / "dense.mid", notes, bpm=240)
     with (
-        JackServer(synchronous=synchronous) as server,
         midi_child(Configure(tempo_bpm=240, frame_exact=frame_exact)) as ear,
         listening(server) as listener,
     ):

@@ -415,6 +415,7 @@ def test_a_light_is_no_note(rig: Rig) -> None:
     rig.run(0.02)
     assert rig.ports.got(port) == []
     assert rig.ports.got(OWN)
+    assert rig.all(messages.Ports)[-1].playing_to == ()
 
 
 # Ports

@@ -30,7 +30,7 @@ from support.polling import eventually
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     (tmp_path / "in").mkdir()
-    settings = Settings.model_validate({"folders": [{"path": tmp_path / "in"}]})
+    settings = Settings.model_validate({"folders": [{"path": tmp_path / "in"}], "midi": {"enabled": False}})
     daemon = Daemon(tmp_path / "home", settings)
     daemon.start()
     yield daemon

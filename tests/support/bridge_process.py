@@ -29,6 +29,8 @@ preset = '{preset}'
 memory_mb = {memory_mb}
 {more}
 """
+NO_MIDI = "[midi]\nenabled = false\n"
+"""Where no test presses pads: the MIDI process takes every start a while."""
 
 
 class BridgeProcess:
@@ -46,7 +48,8 @@ class BridgeProcess:
         preset: str = "audio-to-midi",
         more: str = "",
     ) -> None:
-        """`more` is what else stands in config.toml."""
+        """`more` is what else stands in config.toml. MIDI is off unless that has pads or a table of it."""
+        quiet = "" if "[[pads]]" in more or "[midi]" in more else NO_MIDI
         self.home, self.watched = folder / "home", watched or folder / "watched"
         self.out = out or folder / "out"
         self.watched.mkdir(parents=True, exist_ok=watched is not None)
@@ -58,7 +61,7 @@ class BridgeProcess:
                 settle_s=settle_s,
                 memory_mb=memory_mb,
                 preset=preset,
-                more=more,
+                more=f"{more}\n{quiet}",
             ),
             encoding="utf-8",
         )
