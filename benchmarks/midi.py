@@ -4,7 +4,8 @@
 
 notes: 5,000 events a millisecond apart and a dense four-track song, idle and beside two busy processes, and
 mido's `play()` in the same run. The error is against the time at which an event is due; RtMidi puts all of a
-JACK period at its beginning, so one period cannot be helped, and what is told is what lies beyond.
+JACK period at its beginning, so one period cannot be helped, and what is told is what lies beyond. "server":
+the longest period that the JACK server itself made of 1.33 ms.
 exact: frame-exact output. pads: from a note in JACK to `Pressed`. clock: following a 24-ppqn clock. idle:
 processor time and memory with nothing to do. All at -p 64 with -S; notes and exact also without -S.
 """
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -39,8 +41,6 @@ OWN = "DAW Bridge:DAW Bridge"
 BPM, PPQN = 125, 480  # 480 ms a beat: a millisecond is one tick
 EVENTS, QUICK_EVENTS = 5000, 1000
 PRESSES = 200
-Times = list[float]
-"""Seconds from the beginning at which each event is due."""
 
 
 # What is played
@@ -88,7 +88,7 @@ def dense_song(beats: int) -> mido.MidiFile:
     return _file(tracks)
 
 
-def due_times(file: mido.MidiFile) -> list[tuple[float, tuple[int, ...]]]:
+def due_times(file: mido.MidiFile) -> Due:
     """When each message is due, in the order of a merged track."""
     now, found = 0.0, []
     for message in file:
@@ -113,8 +113,8 @@ def busy(count: int) -> Iterator[None]:
 
 
 class Stage:
-    def __init__(self, stack: ExitStack, settings: Configure, *, synchronous: bool = True) -> None:
-        self.server = stack.enter_context(JackServer(period=PERIOD, synchronous=synchronous))
+    def __init__(self, stack: ExitStack, settings: Configure, period: int, *, synchronous: bool) -> None:
+        self.server = stack.enter_context(JackServer(period=period, synchronous=synchronous))
         self.ear = stack.enter_context(midi_child(settings))
         self.listener = stack.enter_context(listening(self.server))
         self.server.connect(OWN, "listener:in")
@@ -123,9 +123,12 @@ class Stage:
 
 
 @contextmanager
-def stage(settings: Configure | None = None, *, synchronous: bool = True) -> Iterator[Stage]:
+def stage(
+    settings: Configure | None = None, period: int = PERIOD, *, synchronous: bool = True
+) -> Iterator[Stage]:
+    settings = settings or Configure(clock="internal", tempo_bpm=BPM)
     with ExitStack() as stack:
-        yield Stage(stack, settings or Configure(clock="internal", tempo_bpm=BPM), synchronous=synchronous)
+        yield Stage(stack, settings, period, synchronous=synchronous)
 
 
 def row(name: str, *values: str) -> None:
@@ -136,24 +139,35 @@ def _percentile(values: Sequence[float], part: float) -> float:
     return sorted(values)[min(len(values) - 1, int(part * len(values)))]
 
 
-def _errors_ms(
-    due: list[tuple[float, tuple[int, ...]]], heard: list[tuple[int, float, tuple[int, ...]]]
-) -> Times:
-    """How late each was beside the earliest ones (of a hundred); the i-th heard one is the i-th due one."""
-    late = [(at_s - when) * 1000 for (when, _), (_, at_s, _) in zip(due, heard, strict=False)]
-    earliest = _percentile(late, 0.01)
-    return [one - earliest for one in late]
+Due = list[tuple[float, tuple[int, ...]]]
+Heard = list[tuple[int, float, tuple[int, ...]]]
 
 
-def _tell(name: str, due: list[tuple[float, tuple[int, ...]]], listener: Listener) -> None:
+def _beyond_ms(due: Due, heard: Heard, periods: list[float]) -> list[float]:
+    """By how much each message missed the first period that it could have left in; 0: it left in that one.
+
+    The i-th heard one is the i-th due one. When the playing began is known by the earliest hundredth.
+    """
+    late = [at_s - when for (when, _), (_, at_s, _) in zip(due, heard, strict=False)]
+    began = _percentile(late, 0.01)
+    missed = []
+    for (when, _), (_, at_s, _) in zip(due, heard, strict=False):
+        before = periods[max(0, bisect_left(periods, at_s - 1e-6) - 1)]
+        missed.append(max(0.0, before - (began + when)) * 1000)
+    return missed
+
+
+def _tell(name: str, due: Due, listener: Listener) -> None:
     until_quiet(listener, 0.3)
     wanted = {data for _, data in due}
     heard = [one for one in listener.heard() if one[2] in wanted]
     lost = len(due) - len(heard)
     order = "in order" if [data for _, _, data in heard] == [data for _, data in due] else "NOT in order"
-    beyond = [max(0.0, error - PERIOD_MS) for error in _errors_ms(due, heard)]
+    periods = listener.periods()
+    beyond = _beyond_ms(due, heard, periods)
+    stalls = max(after - before for before, after in pairwise(periods)) * 1000
     p50, p99, worst = (f"{_percentile(beyond, part):.3f}" for part in (0.5, 0.99, 1.0))
-    row(name, str(lost), order, p50, p99, worst)
+    row(name, str(lost), order, p50, p99, worst, f"{stalls:.1f}")
 
 
 # The parts
@@ -167,7 +181,7 @@ class How:
 
 
 def notes(how: How) -> None:
-    row("beyond one period of 1.33 ms", "lost", "", "p50 ms", "p99 ms", "max ms")
+    row("beyond one period of 1.33 ms", "lost", "", "p50 ms", "p99 ms", "max ms", "server ms")
     files = {
         "1 ms apart": every_millisecond(QUICK_EVENTS if how.quick else EVENTS),
         "dense song": dense_song(8 if how.quick else 24),
@@ -234,13 +248,11 @@ def exact(how: How) -> None:
     path = how.folder / "clicks.mid"
     _file([clicks]).save(path)
     row("frame-exact, notes 10 ms apart", "notes", "exact", "worst frames")
-    for name, synchronous, hogs in (
-        ("-S", True, 0),
-        ("-S, two busy processes", True, 2),
-        ("without -S", False, 0),
-    ):
+    trials = ((64, True, 0), (64, False, 0), (256, True, 0), (256, False, 0), (256, False, 2))
+    for period, synchronous, hogs in trials:
+        name = f"-p {period}{'' if synchronous else ' without'} -S{', two busy processes' if hogs else ''}"
         settings = Configure(clock="internal", tempo_bpm=BPM, frame_exact=True)
-        with stage(settings, synchronous=synchronous) as on, busy(hogs):
+        with stage(settings, period, synchronous=synchronous) as on, busy(hogs):
             _play(on.ear, path)
             until_quiet(on.listener, 0.3)
             frames = [frame for frame, _, data in on.listener.heard() if data[0] == 0x90]

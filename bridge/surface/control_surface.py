@@ -36,7 +36,7 @@ INSTANT = frozenset({"panic", "stop", "loop", "tap_tempo", "tempo", "transport"}
 """Actions that only hand on a command: they are done where the press arrives, ahead of all others."""
 HANDS = 4
 FLASH_S = 2.0
-LOOK_S = 0.5
+_LAST = Event(None, 0.0, None, "stop", {})  # ends the thread that reads the feed
 JOB_EVENTS = frozenset({"job.created", "job.state"})
 OVER = frozenset({"ended", "stopped"})
 
@@ -70,7 +70,6 @@ class ControlSurface:
         self._shown: dict[int, LightState] = {}
         self._ports: messages.Ports | None = None
         self._clock_told: messages.ClockTold | None = None
-        self._stopping = threading.Event()
         self._stack = ExitStack()
 
     # Life
@@ -99,7 +98,7 @@ class ControlSurface:
         thread = threading.Thread(target=self._read_feed, args=(events,), name="lights", daemon=True)
         thread.start()
         stack.callback(thread.join)
-        stack.callback(self._stopping.set)
+        stack.callback(events.put, _LAST)
 
     def _tell_doubts(self) -> None:
         for doubt in control_doubts(self._settings, self._bridge.presets.get):
@@ -307,11 +306,7 @@ class ControlSurface:
             self._look_at(job.id)
 
     def _read_feed(self, events: queue.Queue[Event]) -> None:
-        while not self._stopping.is_set():
-            try:
-                event = events.get(timeout=LOOK_S)
-            except queue.Empty:
-                continue
+        while (event := events.get()) is not _LAST:
             if event.kind in JOB_EVENTS and event.job_id is not None:
                 try:
                     self._look_at(event.job_id)

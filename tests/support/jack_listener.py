@@ -18,6 +18,7 @@ from typing import Any
 import jack
 
 MICROSECONDS = 1e6
+KEPT_PERIODS = 100_000
 
 
 class Listener:
@@ -27,6 +28,7 @@ class Listener:
         self._out = self.client.midi_outports.register("out")
         self._heard: list[tuple[int, float, bytes]] = []
         self._sent: list[tuple[int, float, bytes]] = []
+        self._periods: deque[float] = deque(maxlen=KEPT_PERIODS)
         self._to_send: deque[tuple[int | None, bytes]] = deque()
         self._echoes = False
         self._rate_hz = float(self.client.samplerate)
@@ -38,6 +40,7 @@ class Listener:
 
     def _process(self, frames: int) -> None:
         began, start = time.perf_counter(), self.client.last_frame_time
+        self._periods.append(began)
         for offset, data in self._into.incoming_midi_events():
             self._heard.append((start + offset, began + offset / self._rate_hz, bytes(data)))
             if self._echoes:
@@ -66,6 +69,8 @@ class Listener:
         elif word == "forget":
             self._heard.clear()
             self._sent.clear()
+        elif word == "periods":
+            return " ".join(map(repr, list(self._periods)))
         else:
             rows = list(self._heard if word == "heard" else self._sent)
             return " ".join(f"{frame},{at_s!r},{data.hex()}" for frame, at_s, data in rows)
