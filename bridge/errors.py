@@ -24,6 +24,7 @@ BridgeError
 │   ├── WorkerOutOfMemory
 │   └── Cancelled       asked to stop, and did
 ├── DeliveryError       a result could not be put where it belongs; it is kept and tried again
+├── NoMidi              there is no MIDI port, or nobody to play
 └── JournalError        the journal
     ├── StaleJobError   somebody else changed the row first
     ├── SameUnderWayError  the same conversion is under way in another row

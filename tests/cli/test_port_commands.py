@@ -118,6 +118,5 @@ def test_without_a_loop_it_says_how_to_make_one() -> None:
 def test_a_real_look_makes_no_port_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JACK_DEFAULT_SERVER", "no-such-server-of-tests")
     with ports.looking(Configure(backend="jack", outputs=("*",), through=True)) as process:
-        told = process.next(10)
-    assert isinstance(told, Ports)
+        told = next(one for one in iter(lambda: process.next(10), None) if isinstance(one, Ports))
     assert (told.api, told.virtual) == ("", ())
