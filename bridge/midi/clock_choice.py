@@ -202,10 +202,11 @@ class Clocks:
             self._choose(follower.clock)
 
     def gone(self, port: str, now: float) -> None:
-        """The port was unplugged: its clock stands."""
+        """The port was unplugged, or is heard elsewhere now: its clock stands, and another may lead."""
         follower = self._followers.get(port)
         if follower is not None:
             follower.clock.stop(now)
+            follower.last_s = -math.inf
 
     def look(self, now: float) -> None:
         if isinstance(self._chosen, ClockFollower):

@@ -252,6 +252,17 @@ def test_a_clock_that_vanished_leaves_the_next_playing_to_our_own(rig: Rig) -> N
     assert rig.all(messages.ClockTold)[-1].source == "internal"
 
 
+def test_when_the_port_of_a_clock_is_unplugged_the_next_one_leads_at_once(rig: Rig) -> None:
+    rig.ports.plug("DAW")
+    rig.ports.plug("Drums")
+    rig.run(1.1)
+    rig.clock("DAW", 2)
+    rig.ports.unplug("DAW")
+    rig.run(1.0)
+    rig.clock("Drums", 0.5)
+    assert rig.all(messages.ClockTold)[-1].source == "Drums"
+
+
 def test_only_the_clock_that_was_named_holds(rig: Rig) -> None:
     rig.ports.plug("DAW")
     rig.ports.plug("Drums")
