@@ -20,6 +20,7 @@ KEPT_MODELS = Path(__file__).parents[1] / ".venv" / "test-home" / "models"
 settings.register_profile(
     "fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
 )
+settings.register_profile("quick", parent=settings.get_profile("fixed"), max_examples=20)
 settings.register_profile("prove", parent=settings.get_profile("fixed"), max_examples=2000)
 settings.load_profile(os.environ.get("BRIDGE_TEST_PROFILE", "fixed"))
 

@@ -68,9 +68,10 @@ def test_the_search_finds_what_it_looks_for() -> None:
         assert any(trace in text.encode() for trace in traces(KEY)), text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "failure",
-    [pytest.param(name, marks=() if name == "refuses" else pytest.mark.slow) for name in sorted(FAILURES)],
+    sorted(FAILURES),
 )
 def test_whatever_a_server_does_the_key_stays_hidden(
     failure: str, bridge_home: Path, tmp_path: Path, take: Path

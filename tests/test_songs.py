@@ -42,6 +42,7 @@ def test_every_note_can_be_played_within_the_audio(songs: list[Song]) -> None:
             assert 0 <= note.start_s < note.end_s <= one.duration_s - 1, one.name
 
 
+@pytest.mark.slow
 def test_songs_last_half_a_minute(songs: list[Song]) -> None:
     assert all(20 <= one.duration_s <= 42 for one in songs)
 
@@ -149,6 +150,7 @@ def test_the_midi_file_plays_in_the_songs_time() -> None:
 TRUTH = [Note(1.0, 2.0, 60, 40), Note(2.0, 3.0, 62, 60), Note(3.0, 4.0, 64, 80), Note(4.0, 5.0, 65, 100)]
 
 
+@pytest.mark.slow
 def test_what_is_all_right_scores_one() -> None:
     found = score(TRUTH, TRUTH)
     assert (found.f1, found.precision, found.recall, found.f1_offsets) == (1, 1, 1, 1)

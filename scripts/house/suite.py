@@ -14,7 +14,7 @@ import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from house.parts import FOR_TESTS, SYSTEM
@@ -73,7 +73,8 @@ def test(arguments: Sequence[str]) -> int:
 
     def everything(bench: Bench) -> Tally:
         if quick:
-            return _beside_the_checks(bench, lambda: run_tests(bench, rest, quick=True))
+            quickly = replace(bench, environment={**bench.environment, "BRIDGE_TEST_PROFILE": "quick"})
+            return _beside_the_checks(bench, lambda: run_tests(quickly, rest, quick=True))
         coverage(bench, "erase")
         tally = _beside_the_checks(bench, lambda: run_tests(bench, rest))
         coverage(bench, "combine", "--quiet")

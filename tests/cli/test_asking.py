@@ -153,6 +153,7 @@ def _piece(terminal: int) -> bytes:
 needs_a_terminal = pytest.mark.skipif(os.name != "posix", reason="a pseudo-terminal")
 
 
+@pytest.mark.slow
 @needs_a_terminal
 def test_yes_sends_it_and_holds_for_the_folder(
     server: EchoServer, bridge_home: Path, tmp_path: Path, take: Path

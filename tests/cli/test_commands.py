@@ -52,6 +52,7 @@ def terminal(daemon: BridgeProcess) -> str:
 # convert
 
 
+@pytest.mark.slow
 def test_convert_without_a_daemon(bridge_home: Path, tmp_path: Path) -> None:
     file = play(tmp_path / "riff_90bpm.wav", 60, 64, 67)
     done = bridge(bridge_home, "convert", file, "--to", tmp_path / "out")
@@ -124,7 +125,7 @@ def test_retry_of_a_file_that_is_still_no_audio(bridge_home: Path, tmp_path: Pat
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 def test_ctrl_c_leaves_the_jobs_in_the_journal(bridge_home: Path, tmp_path: Path) -> None:
-    file = play(tmp_path / "long.wav", *([60, 64, 67, 72] * 120))
+    file = play(tmp_path / "long.wav", *([60, 64, 67, 72] * 400))
     process = subprocess.Popen(
         [sys.executable, "-m", "bridge", "convert", str(file)], stderr=subprocess.PIPE, encoding="utf-8"
     )
@@ -220,6 +221,7 @@ def test_run_without_models_says_the_remedy_and_runs(tmp_path: Path) -> None:
         daemon.close()
 
 
+@pytest.mark.slow
 def test_a_configuration_with_faults_lists_them_all(bridge_home: Path) -> None:
     (bridge_home / "config.toml").write_text("log_levle = 'info'\n[engine]\nthreads = -1\nmemory_mb = 'x'\n")
     for command in (("run",), ("convert", __file__)):
@@ -261,6 +263,7 @@ def test_doctor_tells_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     assert str(home / "config.toml") in told
 
 
+@pytest.mark.slow
 def test_a_journal_that_is_none_is_told(tmp_path: Path) -> None:
     (tmp_path / "journal.sqlite3").write_text("this is no database, whatever its name says " * 100)
     for command in ("status", "history", "run"):

@@ -116,6 +116,7 @@ def test_the_command_lists_all_with_the_price_on_the_plan(bridge_home: Path) -> 
     assert "0.005 + 0.0037 a started minute" in told["audio_to_midi"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [CATALOGUE[name] for name in ("extend", "Extraction", "image_generator")])
 def test_the_command_tells_all_of_one(bridge_home: Path, row: Conversion) -> None:
     done = bridge(bridge_home, "conversions", row.name.upper())

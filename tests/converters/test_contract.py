@@ -38,7 +38,7 @@ class Trial:
     """Gives a request that will be accepted and then fail."""
 
 
-@pytest.fixture(params=["fake", "local", "musicgpt"])
+@pytest.fixture(params=["fake", "local", pytest.param("musicgpt", marks=pytest.mark.slow)])
 def trial(
     request: pytest.FixtureRequest, tmp_path: Path, models_folder: Path, shared_engine: Worker
 ) -> Iterator[Trial]:
@@ -295,6 +295,7 @@ def test_a_look_tells_what_is_in_a_file(local: LocalConverter, tmp_path: Path) -
         local.probe(tmp_path / "b.wav", Fingerprint.of(tmp_path / "b.wav"), tmp_path).result(30)
 
 
+@pytest.mark.slow
 def test_a_copy_that_changes_takes_nothing_from_the_job_of_another_file(
     local: LocalConverter, request_for: Callable[..., ConversionRequest], tmp_path: Path
 ) -> None:
@@ -308,6 +309,7 @@ def test_a_copy_that_changes_takes_nothing_from_the_job_of_another_file(
     assert _ended(local, ticket).state == "done"
 
 
+@pytest.mark.slow
 def test_a_result_that_was_cleared_away_is_lost_and_made_again(
     local: LocalConverter, request_for: Callable[..., ConversionRequest], tmp_path: Path
 ) -> None:

@@ -122,6 +122,7 @@ def test_what_is_no_audio_is_told_across_the_pipe(fitter: Fitter, folder: Path, 
     assert caught.value.file == str(page)
 
 
+@pytest.mark.slow
 def test_formats_are_converted_without_any_model(worker: Worker, tmp_path: Path) -> None:
     local = LocalConverter(worker, ModelStore(tmp_path / "none"), tmp_path / "scratch", tmp_path / "heard")
     assert local.capabilities()["file_convert"].available

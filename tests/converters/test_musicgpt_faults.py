@@ -129,6 +129,7 @@ def test_an_end_of_the_connection_in_the_middle_of_the_upload(tmp_path: Path) ->
     assert isinstance(fault(tmp_path, lambda exchange: None, size=BIG), NotSent)
 
 
+@pytest.mark.slow
 def test_an_upload_that_nobody_takes(tmp_path: Path) -> None:
     assert isinstance(fault(tmp_path, lambda exchange: exchange.hang(), size=BIG * 4), NotSent)
 
@@ -162,6 +163,7 @@ def test_a_reset_after_everything_was_sent(tmp_path: Path) -> None:
     assert "bridge resolve" in error.remedy
 
 
+@pytest.mark.slow
 def test_no_answer_in_time(tmp_path: Path) -> None:
     def silent(exchange: Exchange) -> None:
         exchange.read()

@@ -130,7 +130,7 @@ def test_every_conversion_comes_back_as_the_table_says(
 @pytest.mark.parametrize(
     ("fault", "error", "tasks"),
     [
-        ("lost_answer", OutcomeUnknown, 1),
+        pytest.param("lost_answer", OutcomeUnknown, 1, marks=pytest.mark.slow),
         pytest.param("lost_answer status=502", OutcomeUnknown, 1, marks=pytest.mark.slow),
         ("503", OutcomeUnknown, 0),
         ("500", OutcomeUnknown, 0),
@@ -168,7 +168,6 @@ def test_a_request_is_sent_once_whatever_happens(
     [
         ["truncated"],
         ["expired"],
-        ["401 route=/v1/byId"],
         *(
             pytest.param(faults, marks=pytest.mark.slow)
             for faults in (
@@ -176,6 +175,7 @@ def test_a_request_is_sent_once_whatever_happens(
                 ["503 route=/v1/byId times=2"],
                 ["html route=/v1/byId"],
                 ["redirect route=/v1/byId"],
+                ["401 route=/v1/byId"],
                 ["429 route=/v1/byId retry_after=1"],
                 ["503 route=/cdn/*"],
                 ["html route=/cdn/*"],

@@ -195,6 +195,7 @@ for number in range(15):
 """
 
 
+@pytest.mark.slow
 def test_processes_that_want_the_same_name_lose_nothing(tmp_path: Path) -> None:
     here = str(Path(__file__).parent)
     commands = [[sys.executable, "-c", RACER, str(tmp_path), str(one), here] for one in range(3)]

@@ -22,6 +22,7 @@ from support.xvfb import Xvfb
 
 without = [*xvfb.missing, *(name for name in ("pynput", "Xlib") if importlib.util.find_spec(name) is None)]
 pytestmark = [
+    pytest.mark.alone,  # presses are timed by another program
     pytest.mark.skipif(bool(without), reason=f"not installed: {', '.join(without)}"),
     # python-xlib leaves the socket open on which a server did not answer.
     pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),

@@ -64,7 +64,7 @@ BY_LAME: Mapping[str, tuple[Make, int, bool]] = {
     ),
 }
 
-ALSO_QUICKLY = frozenset({"tagged", "late by 1105", "wav", "lame, no tag"})
+ALSO_QUICKLY = frozenset({"late by 1105", "wav"})
 
 
 def fit(folder: Path, files: Mapping[str, Path], source: Path | None, **options: Any) -> dict[str, Any]:
@@ -129,10 +129,9 @@ def test_every_stem_lies_on_its_sample_with_the_bounces_length(
         assert about["came_as"].split(", ")[1:] == [f"{sf.info(files[name]).samplerate} Hz", "2 channels"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(STEMS))
-@pytest.mark.parametrize(
-    "make", [pytest.param(WAYS_BACK["tagged"][0], marks=pytest.mark.slow), WAYS_BACK["late by 1105"][0]]
-)
+@pytest.mark.parametrize("make", [WAYS_BACK["tagged"][0], WAYS_BACK["late by 1105"][0]])
 def test_a_stem_alone_is_found_too(tmp_path: Path, make: Make, name: str) -> None:
     source, files = sent_and_back(tmp_path, make, STEMS)
     row = fit(tmp_path, {name: files[name]}, source)[name]
@@ -158,10 +157,9 @@ def test_polarity_and_level_stay(tmp_path: Path) -> None:
     np.testing.assert_allclose(sound_of(tmp_path / row["file"]), stem, atol=2**-15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0.0, 1e-6])
-@pytest.mark.parametrize(
-    "delay", [pytest.param(0, marks=pytest.mark.slow), 1105, pytest.param(4000, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("delay", [0, 1105, 4000])
 def test_a_stem_that_is_next_to_silent_goes_with_its_set(tmp_path: Path, level: float, delay: int) -> None:
     noise = level * np.random.default_rng(1).standard_normal(STEMS["bass"].shape)
     noise[70_000] = level * 50
@@ -172,6 +170,7 @@ def test_a_stem_that_is_next_to_silent_goes_with_its_set(tmp_path: Path, level: 
     assert about["note"].endswith("placed like the others, as by itself it tells too little")
 
 
+@pytest.mark.slow
 def test_one_that_is_clearly_elsewhere_stands_at_its_own_place(tmp_path: Path) -> None:
     source = bounce(tmp_path, STEMS)
     files = {
@@ -204,6 +203,7 @@ def test_an_exact_loop_is_not_taken_for_itself_a_beat_later(tmp_path: Path) -> N
     assert fit(tmp_path, {"drums": back}, source)["drums"]["about"]["offset_frames"] == 1105
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("echo_s", [0.06, 0.3])
 def test_an_echo_that_was_taken_away_stays_behind_the_sound(tmp_path: Path, echo_s: float) -> None:
     dry = STEMS["voice"] + STEMS["drums"]
@@ -259,10 +259,8 @@ def test_stereo_for_surround_stays_stereo(tmp_path: Path) -> None:
     assert (placed.shape, lag(placed, STEMS["drums"])) == (STEMS["drums"].shape, 0)
 
 
-@pytest.mark.parametrize(
-    "rate_hz",
-    [pytest.param(22_050, marks=pytest.mark.slow), 44_100, pytest.param(96_000, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("rate_hz", [22_050, 44_100, 96_000])
 def test_bounces_of_other_rates(tmp_path: Path, rate_hz: int) -> None:
     stems = parts(3.0, rate_hz=rate_hz)
     source = bounce(tmp_path, stems, rate_hz=rate_hz)
@@ -372,9 +370,8 @@ def test_a_result_that_is_no_audio_is_named(tmp_path: Path) -> None:
     assert caught.value.file == str(page)
 
 
-@pytest.mark.parametrize(
-    "after", [pytest.param(3, marks=pytest.mark.slow), 20, pytest.param(40, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [3, 20, 40])
 def test_cancelling_leaves_only_what_came(tmp_path: Path, after: int) -> None:
     folder = tmp_path / "results"
     folder.mkdir()

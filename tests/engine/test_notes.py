@@ -227,14 +227,15 @@ def document(folder: Path) -> bytes:
     return (folder / "out" / "notes.json").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wishes",
     [
-        pytest.param({"onset_threshold": 0.3}, marks=pytest.mark.slow),
-        pytest.param({"material": "guitar"}, marks=pytest.mark.slow),
-        pytest.param({"material": "bass", "minimum_note_ms": 200.0}, marks=pytest.mark.slow),
-        pytest.param({"material": "solo"}, marks=pytest.mark.slow),
-        pytest.param({"material": "drums", "onset_threshold": 0.2}, marks=pytest.mark.slow),
+        {"onset_threshold": 0.3},
+        {"material": "guitar"},
+        {"material": "bass", "minimum_note_ms": 200.0},
+        {"material": "solo"},
+        {"material": "drums", "onset_threshold": 0.2},
         {"pitch_bends": "mpe", "material": "voice"},
     ],
     ids=str,

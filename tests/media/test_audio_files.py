@@ -505,6 +505,7 @@ def test_ffmpeg_reads_what_libsndfile_does_not(m4a: dict[str, Path], name: str) 
     assert abs(len(mono(m4a[name], 22_050)) - info.frames * 22_050 / RATE_HZ) <= 1
 
 
+@pytest.mark.slow
 @NEEDS_FFMPEG
 def test_alac_has_the_hash_of_its_source(m4a: dict[str, Path]) -> None:
     assert probe(m4a["alac.m4a"]).samples_sha256 == probe(m4a["source"]).samples_sha256

@@ -202,6 +202,7 @@ def test_any_encoding_is_taken_for_any_row(server: Rehearsal, how: dict[str, Any
     }
 
 
+@pytest.mark.slow
 def test_other_names_of_fields_and_other_words_for_yes_and_no(server: Rehearsal, bounce: Path) -> None:
     with bounce.open("rb") as file:
         first = server.post("/v1/denoise", files={"audio_file": file}).json()
@@ -240,6 +241,7 @@ def test_unknown_fields_are_let_pass_and_told(server: Rehearsal) -> None:
 # byId
 
 
+@pytest.mark.slow
 def test_a_task_goes_through_its_states_and_is_found_by_task_or_by_conversion(models_folder: Path) -> None:
     with rehearsing(models_folder, pace_s=0.4) as server:
         said = server.post("/v2/MusicAI", json={"prompt": "rain"}).json()

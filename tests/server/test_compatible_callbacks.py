@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support.polling import eventually
 from support.rehearsal import rehearsing
 
@@ -77,6 +79,7 @@ def test_one_result_one_callback_with_the_keys_of_its_type(models_folder: Path) 
         assert server.ledger()["callbacks"][0]["outcome"] == "200"
 
 
+@pytest.mark.slow
 def test_two_variants_two_callbacks_and_one_each_for_words_and_cover(models_folder: Path) -> None:
     with receiving() as receiver, rehearsing(models_folder) as server:
         fields = {"prompt": "x", "lyrics_timestamps": True, "generate_album_cover": True}
@@ -118,6 +121,7 @@ def test_callbacks_come_twice_where_that_is_asked_for(models_folder: Path) -> No
         assert first == second
 
 
+@pytest.mark.slow
 def test_nobody_outside_this_machine_is_called(models_folder: Path) -> None:
     with rehearsing(models_folder) as server:
         hook = "https://example.com/hook"

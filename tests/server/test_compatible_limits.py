@@ -88,6 +88,7 @@ def test_lyrics_need_a_prompt(server: Rehearsal) -> None:
         assert (answer.status_code, answer.json()["message"]) == (400, PROMPT)
 
 
+@pytest.mark.slow
 def test_what_is_no_audio_and_what_is_too_long_is_refused(server: Rehearsal, tmp_path: Path) -> None:
     noise = server.post("/v1/denoise", files={"audio_file": ("a.wav", b"not audio" * 200)})
     assert noise.status_code == 422

@@ -30,6 +30,7 @@ def test_wishes_that_cannot_be_fulfilled_are_told(
     assert words in done.stderr
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     with rehearsing(tmp_path) as server:
         port = server.address.rpartition(":")[2]
@@ -39,6 +40,7 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     assert "Choose another --port" in done.stderr
 
 
+@pytest.mark.slow
 def test_it_says_how_it_is_used_and_warns_where_others_can_reach_it(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "bridge", "serve", "--rehearse", "--host", "0.0.0.0"],

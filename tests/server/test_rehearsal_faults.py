@@ -185,6 +185,7 @@ def test_errors_in_the_older_form(server: Rehearsal) -> None:
 # The process
 
 
+@pytest.mark.slow
 def test_serve_rehearse_in_a_process_of_its_own(bridge_home: Path) -> None:
     began = time.monotonic()
     with rehearsing_beside(bridge_home, "--pace", "0", "--fault", "503 route=/v1/byId") as server:

@@ -101,6 +101,7 @@ def test_a_range_beyond_the_end_leaves_nothing(source: Path, tmp_path: Path) -> 
         made("audio_cutter", source, tmp_path, start_time=5000, end_time=6000)
 
 
+@pytest.mark.slow
 def test_takes_keep_what_they_are_told_to_keep(source: Path, tmp_path: Path) -> None:
     one = made("extend", source, tmp_path, extend_after=1.0, num_outputs=1)
     assert set(one) == {"take_1", "lyrics_1", "lyrics_times_1"}
