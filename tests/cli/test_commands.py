@@ -124,6 +124,7 @@ def test_retry_of_a_file_that_is_still_no_audio(bridge_home: Path, tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+@pytest.mark.alone  # it must be caught while it converts
 def test_ctrl_c_leaves_the_jobs_in_the_journal(bridge_home: Path, tmp_path: Path) -> None:
     file = play(tmp_path / "long.wav", *([60, 64, 67, 72] * 400))
     process = subprocess.Popen(
@@ -134,7 +135,7 @@ def test_ctrl_c_leaves_the_jobs_in_the_journal(bridge_home: Path, tmp_path: Path
         what="the conversion to begin",
     )
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=10)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "1 job is in the journal" in said
     assert bridge(bridge_home, "cancel", "--json").data()["state"] == "cancelled"
