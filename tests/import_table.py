@@ -14,6 +14,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "crash_points": frozenset(),
     "clock": frozenset(),
+    "child_process": frozenset(),
     "keys": EVERYWHERE,
     "logs": EVERYWHERE | {"keys"},
     "home": EVERYWHERE,
@@ -31,8 +32,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "preset_tables": frozenset({"conversions", "media"}),
     "presets": EVERYWHERE | {"toml_faults", "conversions", "media", "preset_tables"},
     # the work
-    "engine": frozenset({"errors", "media"}),
-    "midi": EVERYWHERE | {"media", "logs"},
+    "engine": frozenset({"child_process", "errors", "media"}),
+    "midi": EVERYWHERE | {"child_process", "media", "logs"},
     "supervisor": EVERYWHERE | {"logs"},
     "triggers": EVERYWHERE | {"key_names", "media", "jobs", "config", "logs"},
     "jobs": EVERYWHERE | {"media", "config", "presets", "conversions", "converters.base", "logs"},

@@ -13,16 +13,15 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
+from bridge import child_process
 from bridge.errors import Cancelled, WorkerDied, WorkerError, WorkerOutOfMemory, from_json
 
 log = logging.getLogger(__name__)
@@ -31,10 +30,7 @@ Lane = Literal["quick", "main"]
 LANES: tuple[Lane, ...] = ("quick", "main")
 OUT_OF_MEMORY_EXIT = 70
 KILL_AFTER_S = 1.0
-MAX_LOG_BYTES = 2_000_000
-_QUIET_LIBRARIES = {"PYTHONUNBUFFERED": "1", "ORT_LOGGING_LEVEL": "3"}
-_WITHHELD = frozenset({"MUSICGPT_API_KEY"})
-"""Variables that are none of the engine's business."""
+_QUIET_LIBRARIES = {"ORT_LOGGING_LEVEL": "3"}
 MODULE = "bridge.engine.worker_process"
 
 
@@ -60,39 +56,7 @@ def engine_log(home: Path) -> Path:
 
 def spawn(log_file: Path | None, module: str = MODULE) -> subprocess.Popen[bytes]:
     """Starts an engine process, which loads while its `Worker` is still being made; it ends with its pipe."""
-    errors = _open_log(log_file) if log_file else None
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors or subprocess.DEVNULL,
-            env=_environment(),
-            # On Windows a console window would jump into the musician's face.
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            # Ctrl-C in the terminal is for the daemon, which stops its workers in order.
-            start_new_session=os.name == "posix",
-        )
-    finally:
-        if errors is not None:
-            errors.close()
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in _WITHHELD}
-    return {**kept, **_QUIET_LIBRARIES}
-
-
-def _open_log(log_file: Path) -> BinaryIO | None:
-    """The log, begun anew where it has grown large; None where it cannot be written: work goes first."""
-    try:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        if log_file.exists() and log_file.stat().st_size > MAX_LOG_BYTES:
-            log_file.replace(log_file.with_name(f"{log_file.name}.1"))
-        return log_file.open("ab")
-    except OSError as error:
-        log.warning("%s cannot be written: %s", log_file, error)
-        return None
+    return child_process.spawn(module, log_file, _QUIET_LIBRARIES)
 
 
 @dataclass(eq=False)

@@ -9,32 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import queue
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
+from bridge import child_process
 from bridge.clock import Clock
 from bridge.midi import messages
-from bridge.midi.messages import Command, Told
+from bridge.midi.messages import AGAIN_EXIT, Command, Told
 
 log = logging.getLogger(__name__)
 
 MODULE = "bridge.midi.process"
-AGAIN_EXIT = 75
-"""As in `process.py`, which is not imported here: it would make the daemon big."""
 PING_EVERY_S, MISSED_PINGS = 0.5, 4
 LONGEST_START_S = 20.0
 STOP_WITHIN_S = 1.0
 SHORT_LIFE_S, SHORT_LIVES = 1.0, 3
-MAX_LOG_BYTES = 2_000_000
-_WITHHELD = frozenset({"MUSICGPT_API_KEY"})
-"""Variables that are none of the MIDI process's business."""
+_NO_SERVER_OF_OURS = {"JACK_NO_START_SERVER": "1"}
 _OVER = frozenset({"ended", "stopped", "failed"})
 
 
@@ -163,7 +157,7 @@ class MidiChild:
 
     def _begin(self, first: list[Command]) -> None:
         try:
-            process = _spawn(self._log_file, self._module)
+            process = child_process.spawn(self._module, self._log_file, _NO_SERVER_OF_OURS)
         except OSError:
             self._crashed = True
             raise
@@ -288,39 +282,3 @@ class _Life:
             if not missed:
                 number += 1
                 self.say(messages.Ping(number))
-
-
-def _spawn(log_file: Path | None, module: str) -> subprocess.Popen[bytes]:
-    errors = _open_log(log_file) if log_file else None
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors or subprocess.DEVNULL,
-            env=_environment(),
-            # On Windows a console window would jump into the musician's face.
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            # Ctrl-C in the terminal is for the daemon, which stops its processes in order.
-            start_new_session=os.name == "posix",
-        )
-    finally:
-        if errors is not None:
-            errors.close()
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in _WITHHELD}
-    return {**kept, "PYTHONUNBUFFERED": "1", "JACK_NO_START_SERVER": "1"}
-
-
-def _open_log(log_file: Path) -> BinaryIO | None:
-    """The log, begun anew where it has grown large; None where it cannot be written: playing goes first."""
-    try:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        if log_file.exists() and log_file.stat().st_size > MAX_LOG_BYTES:
-            log_file.replace(log_file.with_name(f"{log_file.name}.1"))
-        return log_file.open("ab")
-    except OSError as error:
-        log.warning("%s cannot be written: %s", log_file, error)
-        return None

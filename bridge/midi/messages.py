@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+AGAIN_EXIT = 75
+"""How the MIDI process ends where its MIDI server has: what is left of that can only be left behind."""
+
 Quantum = Literal["now", "beat", "bar"]
 Follow = Literal["launch", "song"]
 PlayState = Literal["armed", "waiting", "playing", "paused", "ended", "stopped", "failed"]

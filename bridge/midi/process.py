@@ -20,23 +20,21 @@ import time
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+from bridge.child_process import MAX_LOG_BYTES
 from bridge.midi import messages
 from bridge.midi.board import Board, SystemEnded
 from bridge.midi.heart import Heart
 from bridge.midi.loading import Loaded, Loader
-from bridge.midi.messages import Command, Told, Trouble
+from bridge.midi.messages import AGAIN_EXIT, Command, Told, Trouble
 from bridge.midi.port_board import SystemBoard
 from bridge.midi.ports import System, open_system
 from bridge.midi.priority import raise_priority
 
 log = logging.getLogger("bridge.midi.process")
 
-AGAIN_EXIT = 75
-"""The MIDI server has ended: what is left of it can only be left behind. Start this process again."""
 FAILED_EXIT = 1
 ASK_FOR_THE_GIL_S = 0.0005
 FROZEN_S, GUARD_EVERY_S = 4.0, 1.0
-MAX_LOG_BYTES = 2_000_000
 LEAVE_WITHIN_S = 0.9
 FINE_S = 0.002 if sys.platform == "win32" else 0.0
 """The last bit of a wait is slept, where waiting for the inbox is only as exact as the system's tick."""

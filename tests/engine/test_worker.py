@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bridge.engine.worker import LANES, MAX_LOG_BYTES, Worker, WorkerOptions
+from bridge.child_process import MAX_LOG_BYTES
+from bridge.engine.worker import LANES, Worker, WorkerOptions
 from bridge.errors import (
     AudioError,
     BridgeError,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bridge import child_process
+from bridge.child_process import MAX_LOG_BYTES
 from bridge.midi import child, messages
 from bridge.midi.child import Knowledge, MidiChild
 from bridge.midi.messages import (
@@ -139,7 +141,7 @@ def test_what_cannot_be_read_is_skipped() -> None:
 
 def test_the_daemons_secrets_stay_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MUSICGPT_API_KEY", "secret")
-    environment = child._environment()
+    environment = child_process._environment(child._NO_SERVER_OF_OURS)
     assert "MUSICGPT_API_KEY" not in environment
     assert environment["JACK_NO_START_SERVER"] == "1"
 
@@ -147,7 +149,7 @@ def test_the_daemons_secrets_stay_with_it(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_log_that_has_grown_large_is_begun_anew(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "midi.log"
     log.parent.mkdir()
-    log.write_bytes(b"x" * (child.MAX_LOG_BYTES + 1))
+    log.write_bytes(b"x" * (MAX_LOG_BYTES + 1))
     with midi_child(log=log, module=DOUBLE) as ear:
         ear.waits_for(Ports)
     assert log.stat().st_size < 100_000

@@ -18,8 +18,8 @@ from bridge.midi import child, messages, process
 from bridge.midi.board import SystemEnded
 from bridge.midi.heart import Heart
 from bridge.midi.loading import Loader
-from bridge.midi.messages import Begin, Configure, Halt, Panic, Play, PlayTold
-from bridge.midi.process import AGAIN_EXIT, FAILED_EXIT, Loop, Speaker, _Quit
+from bridge.midi.messages import AGAIN_EXIT, Begin, Configure, Halt, Panic, Play, PlayTold
+from bridge.midi.process import FAILED_EXIT, Loop, Speaker, _Quit
 from bridge.midi.sequence import Sequence
 from bridge.testing import FakePorts
 from support.midi_parents import midi_child
