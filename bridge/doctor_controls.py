@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import queue
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -45,24 +44,16 @@ def _looked_at(settings: Settings) -> Mapping[str, Any]:
 
 def _first_ports(settings: Settings) -> Ports | None:
     """What a MIDI process of our own finds, with our ports in it."""
-    from bridge.clock import SystemClock
-    from bridge.midi import messages
-    from bridge.midi.child import MidiChild
+    from bridge.midi.looking import looking
+    from bridge.midi.messages import Ports
 
-    heard: queue.Queue[messages.Told] = queue.Queue()
     wanted = dataclasses.replace(settings.midi.configure((), None), clock="internal", clock_to=())
-    child = MidiChild(lambda: wanted, heard.put, None, SystemClock())
-    child.start()
     until = time.monotonic() + PORTS_WITHIN_S
-    try:
+    with looking(wanted) as process:
         while (left := until - time.monotonic()) > 0:
-            told = heard.get(timeout=left)
-            if isinstance(told, messages.Ports):
+            told = process.next(left)
+            if isinstance(told, Ports):
                 return told
-    except queue.Empty:
-        pass
-    finally:
-        child.stop()
     return None
 
 

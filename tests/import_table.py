@@ -78,14 +78,14 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "owner",
     }
     | {"answerers", "server", "demo", "doctor", "toml_faults", "toml_editing", "config_controls"}
-    | {"midi.child", "midi.learning", "midi.messages", "midi.port_names", "midi.words"},
+    | {"midi.child", "midi.learning", "midi.looking", "midi.messages", "midi.port_names", "midi.words"},
     # a thin layer above the command line: both look at the whole from outside, as the musician does
     "demo": EVERYWHERE | {"cli", "engine", "home", "media"},
     "doctor": EVERYWHERE
     | {"cli.connection", "config", "engine", "home", "keys", "media", "owner", "presets"}
     | {"doctor_controls"},
     "doctor_controls": EVERYWHERE
-    | {"config", "midi.child", "midi.link", "midi.messages", "surface.wiring", "triggers.hotkey"},
+    | {"config", "midi.link", "midi.looking", "midi.messages", "surface.wiring", "triggers.hotkey"},
     "__main__": frozenset({"cli"}),
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import queue
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -52,24 +51,12 @@ class Wish:
 @contextmanager
 def process_that_listens(settings: Configure) -> Iterator[NextTold]:
     """A MIDI process of our own, for as long as it takes. It leaves everything as it was."""
-    from bridge.clock import SystemClock
-    from bridge.midi.child import MidiChild
+    from bridge.midi.child import midi_log
+    from bridge.midi.looking import looking
 
-    told: queue.Queue[Told] = queue.Queue()
-    child = MidiChild(lambda: settings, told.put, home() / "logs" / "midi.log", SystemClock())
-
-    def next_told(timeout_s: float) -> Told | None:
-        try:
-            return told.get(timeout=timeout_s)
-        except queue.Empty:
-            return None
-
-    child.start()
-    try:
-        child.tell(messages.Watch(on=True))
-        yield next_told
-    finally:
-        child.stop()
+    with looking(settings, midi_log(home())) as process:
+        process.tell(messages.Watch(on=True))
+        yield process.next
 
 
 def learn(

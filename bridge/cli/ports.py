@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -42,30 +41,14 @@ class Looking(Protocol):
         ...
 
 
-class _Process:
-    def __init__(self, settings: Configure) -> None:
-        from bridge.clock import SystemClock
-        from bridge.midi.child import MidiChild
-
-        self._told: queue.SimpleQueue[Told] = queue.SimpleQueue()
-        self.child = MidiChild(lambda: settings, self._told.put, None, SystemClock())
-        self.tell: Callable[[messages.Command], None] = self.child.tell
-
-    def next(self, timeout_s: float) -> Told | None:
-        try:
-            return self._told.get(timeout=timeout_s)
-        except queue.Empty:
-            return None
-
-
 @contextmanager
 def looking(settings: Configure) -> Iterator[Looking]:
-    process = _Process(replace(settings, port="", outputs=(), clock_to=(), through=False, pads=()))
-    process.child.start()
-    try:
+    """Makes no ports, and plays to none."""
+    from bridge.midi.looking import looking as process_that_looks
+
+    only = replace(settings, port="", outputs=(), clock_to=(), through=False, pads=())
+    with process_that_looks(only) as process:
         yield process
-    finally:
-        process.child.stop()
 
 
 Look = Callable[[Configure], Any]

@@ -21,7 +21,7 @@ from bridge.jobs.model import JOB_OPEN, JobState
 from bridge.jobs.records import Event
 from bridge.media import musical_context
 from bridge.midi import messages
-from bridge.midi.child import MidiChild
+from bridge.midi.child import MidiChild, midi_log
 from bridge.midi.messages import Command, Configure, LightState, Play, PlayState, Told
 from bridge.midi.port_names import matching
 from bridge.surface.board import Facts, light_of
@@ -62,7 +62,7 @@ class ControlSurface:
         self._feed = feed
         self._load = load
         self.clock_log = ClockLog()
-        self.midi = make_child(self._configure, self._told, bridge.home / "logs" / "midi.log", clock)
+        self.midi = make_child(self._configure, self._told, midi_log(bridge.home), clock)
         self._make_hotkeys = make_hotkeys
         self._hotkeys: Hotkeys[int] | None = None
         self._lock = threading.RLock()
