@@ -42,7 +42,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "delivery": EVERYWHERE | {"media", "midi.messages", "config", "presets", "jobs", "logs"},
     # what the musician touches
     "answerers": EVERYWHERE | {"conversions", "converters", "engine", "jobs", "media", "server"},
-    "actions": EVERYWHERE | {"config", "presets", "conversions", "jobs", "media", "midi.messages"},
+    "actions": EVERYWHERE
+    | {"config", "presets", "conversions", "jobs", "media", "midi.messages", "toml_faults"},
     "surface": EVERYWHERE
     | {"actions", "config", "config_controls", "jobs", "media", "midi", "toml_faults", "triggers.hotkey"},
     "server": EVERYWHERE | {"actions", "config", "presets", "conversions", "jobs", "keys", "logs", "owner"},

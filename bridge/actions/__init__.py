@@ -5,7 +5,6 @@ One row an action; whoever triggers them looks the row up here, so a new one is 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -32,6 +31,7 @@ from bridge.actions.playing import (
 )
 from bridge.actions.tending import allow_upload, cancel, quote, rescan, resolve, retry
 from bridge.errors import WrongUse
+from bridge.toml_faults import did_you_mean
 
 __all__ = [
     "ACTIONS",
@@ -42,6 +42,7 @@ __all__ = [
     "Bridge",
     "Result",
     "Surface",
+    "named",
     "perform",
 ]
 
@@ -172,17 +173,17 @@ INTERNAL = frozenset({"trigger"})
 """Arguments that our own callers add: who asked."""
 
 
-def perform(bridge: Bridge, name: str, arguments: Arguments) -> Result:
-    """Does it. Raises WrongUse for an unknown action or argument, else what the action raises."""
+def named(name: str) -> Action:
+    """Raises WrongUse, with what was perhaps meant."""
     action = ACTIONS.get(name.replace("-", "_"))
     if action is None:
-        near = difflib.get_close_matches(name, ACTIONS, n=1)
-        hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(ACTIONS)}."
-        raise WrongUse(f"there is no action '{name}'.", remedy=hint)
-    unknown = sorted(set(arguments) - set(action.parameters) - INTERNAL)
-    missing = sorted(action.required - set(arguments))
-    if unknown or missing:
-        known = ", ".join(action.parameters) or "none"
-        what = f"does not know {unknown[0]!r}" if unknown else f"needs {missing[0]!r}"
-        raise WrongUse(f"the action '{name}' {what}.", remedy=f"Its arguments: {known}.")
+        raise WrongUse(f"there is no action '{name}'.", remedy=did_you_mean(name, ACTIONS))
+    return action
+
+
+def perform(bridge: Bridge, name: str, arguments: Arguments) -> Result:
+    """Does it. Raises WrongUse for an unknown action or argument, else what the action raises."""
+    action = named(name)
+    for fault in action.misnamed(set(arguments) - INTERNAL):
+        raise fault
     return action.run(bridge, arguments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -129,6 +129,15 @@ class Action:
     run: Callable[[Bridge, Arguments], Result]
     required: frozenset[str] = frozenset()
     check: Callable[[Arguments], object] = bool
+
+    def misnamed(self, given: Iterable[str]) -> Iterator[WrongUse]:
+        """A fault for each argument that it does not know, then for each that it needs and is not given."""
+        names = set(given)
+        remedy = f"Its arguments: {', '.join(self.parameters) or 'none'}."
+        for name in sorted(names - set(self.parameters)):
+            yield WrongUse(f"the action '{self.name}' does not know {name!r}.", remedy=remedy)
+        for name in sorted(self.required - names):
+            yield WrongUse(f"the action '{self.name}' needs {name!r}.", remedy=remedy)
 
 
 def mtime_s(fingerprint: Fingerprint) -> float:

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import ValidationError
 
-from bridge import config, toml_editing
-from bridge.actions import ACTIONS, Action
+from bridge import actions, config, toml_editing
+from bridge.actions import Action
 from bridge.cli import config_file, output
 from bridge.cli.connection import Connection, daemon_at
 from bridge.cli.tending import arguments_of
@@ -24,13 +24,12 @@ from bridge.midi import messages
 from bridge.midi.learning import Learned, Learner
 from bridge.midi.port_names import is_ours, matches
 from bridge.presets import PresetShelf
-from bridge.toml_faults import did_you_mean
 
 if TYPE_CHECKING:
     from bridge.midi.messages import Configure, Told
 
 LOOK_S = 0.1
-PRESSES = ("press", "short", "long", "double")
+PRESSES = get_args(messages.Press)
 RELOAD = "reload_controls"
 
 NextTold = Callable[[float], "Told | None"]
@@ -90,25 +89,16 @@ def learn(
 
 
 def _wish(action: str, texts: Sequence[str], press: str, port: str) -> Wish:
-    name = action.replace("-", "_")
-    row = ACTIONS.get(name)
-    if row is None:
-        raise WrongUse(f"there is no action '{action}'.", remedy=did_you_mean(name, ACTIONS))
+    row = actions.named(action)
     if press not in PRESSES:
         raise WrongUse(f"a pad has no '{press}' press.", remedy=f"Say one of {', '.join(PRESSES)}.")
-    return Wish(name, _arguments(row, texts), press, port)
+    return Wish(row.name, _arguments(row, texts), press, port)
 
 
 def _arguments(row: Action, texts: Sequence[str]) -> dict[str, Any]:
     arguments = arguments_of(texts)
-    known = ", ".join(row.parameters) or "none"
-    for name in arguments:
-        if name not in row.parameters:
-            raise WrongUse(
-                f"the action '{row.name}' does not know '{name}'.", remedy=f"Its arguments: {known}."
-            )
-    for name in sorted(row.required - set(arguments) - {"at_s"}):
-        raise WrongUse(f"the action '{row.name}' needs '{name}'.", remedy=f"Its arguments: {known}.")
+    for fault in row.misnamed(arguments):
+        raise fault
     row.check(arguments)
     if "preset" in row.parameters and arguments.get("preset"):
         PresetShelf(home() / "presets").get(str(arguments["preset"]))

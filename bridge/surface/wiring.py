@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from bridge import actions
 from bridge.actions import ACTIONS, Action
 from bridge.config import CONFIG_NAME, Settings
 from bridge.errors import BridgeError, ConfigError, WrongUse
 from bridge.toml_faults import listed
-
-TAKEN_CARE_OF = frozenset({"at_s"})
-"""Arguments that the press itself gives."""
 
 
 def check_controls(settings: Settings, home: Path) -> None:
@@ -52,32 +49,21 @@ def _mapped(settings: Settings) -> Iterator[tuple[str, str, list[Mapping[str, An
 
 
 def _faults(where: str, action: str, argument_sets: list[Mapping[str, Any]]) -> Iterator[str]:
-    row = ACTIONS.get(action.replace("-", "_"))
-    if row is None:
-        near = difflib.get_close_matches(action, ACTIONS, n=1)
-        hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(ACTIONS)}."
-        yield f"{where}.action: there is no action '{action}'. {hint}"
+    try:
+        row = actions.named(action)
+    except WrongUse as error:
+        yield f"{where}.action: {error}"
         return
-    known = ", ".join(row.parameters) or "none"
-    for given in argument_sets:
-        for name in sorted(set(given) - set(row.parameters)):
-            yield f"{where}.with: the action '{action}' does not know '{name}'. Its arguments: {known}."
-    base = argument_sets[0]
-    for name in sorted(row.required - set(base) - TAKEN_CARE_OF):
-        if any(name not in given for given in argument_sets[1:]) or len(argument_sets) == 1:
-            yield f"{where}.with: the action '{action}' needs '{name}'. Its arguments: {known}."
-    yield from _impossible(where, row, argument_sets)
+    alone, *varied = ({**argument_sets[0], **one} for one in argument_sets)
+    misnamed = [fault for given in varied or [alone] for fault in row.misnamed(given)]
+    impossible = [fault for given in (alone, *varied) for fault in _impossible(row, given)]
+    yield from dict.fromkeys(f"{where}.with: {fault}" for fault in (*misnamed, *impossible))
 
 
-def _impossible(where: str, row: Action, argument_sets: list[Mapping[str, Any]]) -> Iterator[str]:
+def _impossible(row: Action, arguments: Mapping[str, Any]) -> Iterator[WrongUse]:
     """Values that can never be."""
-    base = argument_sets[0]
-    told = set()
-    for given in argument_sets:
-        arguments = {**base, **given}
-        if row.required <= set(arguments):
-            try:
-                row.check(arguments)
-            except WrongUse as error:
-                told.add(f"{where}.with: {error}")
-    yield from sorted(told)
+    if row.required <= set(arguments):
+        try:
+            row.check(arguments)
+        except WrongUse as error:
+            yield error
