@@ -45,9 +45,9 @@ def _looked_at(settings: Settings) -> Mapping[str, Any]:
 def _first_ports(settings: Settings) -> Ports | None:
     """What a MIDI process of our own finds, with our ports in it."""
     from bridge.midi.looking import looking
-    from bridge.midi.messages import Ports
+    from bridge.midi.messages import INTERNAL, Ports
 
-    wanted = dataclasses.replace(settings.midi.configure((), None), clock="internal", clock_to=())
+    wanted = dataclasses.replace(settings.midi.configure((), None), clock=INTERNAL, clock_to=())
     until = time.monotonic() + PORTS_WITHIN_S
     with looking(wanted) as process:
         while (left := until - time.monotonic()) > 0:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from bridge.conversions import catalogue
 from bridge.media.musical_context import Told, exact_bpm, meter_map
 from bridge.media.musical_time import Key, KeyPoint, TempoMap
+from bridge.midi.messages import Follow, Quantum
 
 SOURCE = "source"
 
@@ -47,7 +48,7 @@ class StreamTable(_Table):
     `channels` maps a track's name, or "*", to a channel.
     """
 
-    when: Literal["now", "beat", "bar", "armed"] = "bar"
+    when: Literal[Quantum, "armed"] = "bar"
     count: int = Field(default=1, ge=1, le=64)
     """The next multiple of so many beats or bars."""
     loop: bool = False
@@ -55,7 +56,7 @@ class StreamTable(_Table):
     channels: dict[str, Annotated[int, Field(ge=1, le=16)]] = {}
     port: str = ""
     """A name pattern; empty: the bridge's own."""
-    follow: Literal["launch", "song"] = "launch"
+    follow: Follow = "launch"
 
 
 class Deliver(_Table):

@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "toml_editing": frozenset(),
     "config_controls": EVERYWHERE | {"key_names", "midi.messages", "midi.patterns", "midi.controller_maps"},
     "config": EVERYWHERE | {"config_controls", "toml_faults", "home"},
-    "preset_tables": frozenset({"conversions", "media"}),
+    "preset_tables": frozenset({"conversions", "media", "midi.messages"}),
     "presets": EVERYWHERE | {"toml_faults", "conversions", "media", "preset_tables"},
     # the work
     "engine": frozenset({"child_process", "errors", "media"}),

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from bridge.actions.base import Arguments, Bridge, Result, flag, job_of
 from bridge.conversions import catalogue
 from bridge.errors import NoMidi, PresetError, WrongUse
 from bridge.jobs.model import JobState
-from bridge.midi.messages import Halt, Loop, Panic, Tap, Tempo, Transport
+from bridge.midi.messages import Errand, Follow, Halt, Loop, Panic, Quantum, Tap, Tempo, Transport
 from bridge.presets import Step, input_of, knows_parameters, resolve_parameters
 
 MOST_LOOKED_AT = 50
-WHENS = ("now", "beat", "bar", "armed")
-FOLLOWS = ("launch", "song")
-ERRANDS = ("start", "stop", "continue")
+WHENS = (*get_args(Quantum), "armed")
 BPM_RANGE = (20.0, 400.0)
 MOST_SLOTS = 128
 ACTIVE = frozenset({"waiting", "playing", "paused"})
@@ -195,16 +193,16 @@ def bpm_of(arguments: Arguments) -> float:
 
 
 def transport_of(arguments: Arguments) -> Transport:
-    errand = _one_of(arguments, "do", ERRANDS, "start")
+    errand = _one_of(arguments, "do", get_args(Errand), "start")
     beat = None if arguments.get("beat") is None else _number(arguments, "beat", (0.0, 1e6))
-    return Transport(errand, beat)  # type: ignore[arg-type]  # one of ERRANDS
+    return Transport(errand, beat)  # type: ignore[arg-type]  # one of them
 
 
 def _how(arguments: Arguments) -> dict[str, Any]:
     """The fields of a preset's `StreamTable`. Raises WrongUse."""
     how: dict[str, Any] = {
         "when": _one_of(arguments, "when", WHENS, "bar"),
-        "follow": _one_of(arguments, "follow", FOLLOWS, "launch"),
+        "follow": _one_of(arguments, "follow", get_args(Follow), "launch"),
         "loop": flag(arguments, "loop"),
         "port": str(arguments.get("port") or ""),
     }

@@ -139,7 +139,7 @@ def _ears(wish: Wish, settings: Settings, *, prepares: bool) -> Configure:
         inputs=(wish.port,) if wish.port else settings.midi.inputs,
         outputs=(),
         through=False,
-        clock="internal",
+        clock=messages.INTERNAL,
         clock_to=(),
         frame_exact=False,
         pads=tuple(every) if prepares else (),

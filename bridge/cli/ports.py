@@ -19,7 +19,7 @@ from bridge.cli import output
 from bridge.errors import NoMidi
 from bridge.home import home
 from bridge.midi import messages
-from bridge.midi.messages import ClockTold, Configure, Heard, Measured, Ports, Told, Trouble
+from bridge.midi.messages import INTERNAL, ClockTold, Configure, Heard, Measured, Ports, Told, Trouble
 from bridge.midi.port_names import API_WORDS, is_ours, matching
 from bridge.midi.words import words
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 FIRST_WORD_S = 10.0
 LOOK_S = 0.1
-INTERNAL = "internal"
 A_PROBE_S = 0.3
 
 

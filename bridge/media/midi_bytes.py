@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterable
 from itertools import chain
 
+from bridge.media import midi_events
 from bridge.media.musical_time import Key
 
 # Four bytes of a variable-length quantity hold no more.
@@ -14,7 +15,8 @@ MOST_TEMPO_US = 0xFFFFFF
 BEND_CENTRE = 8192
 
 NOTE_OFF, NOTE_ON, CONTROL, PROGRAM, BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
-NAME, MARKER, END, TEMPO, METER, KEY = 0x03, 0x06, 0x2F, 0x51, 0x58, 0x59
+MARKER, KEY = 0x06, 0x59
+NAME, END, TEMPO, METER = midi_events.NAME, midi_events.END, midi_events.TEMPO, midi_events.METER
 
 Event = tuple[int, int, bytes]
 """Tick, rank among those of one tick, and the message."""

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from bridge.midi import messages
 from bridge.midi.messages import Configure, Joined, Trouble
+from bridge.midi.status import Data
 
-Data = tuple[int, ...]
 OWN = ""
 """The pattern that means our own port."""
 OPENED_ANEW = ("port", "backend", "frame_exact", "through")

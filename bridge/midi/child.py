@@ -66,7 +66,7 @@ class Knowledge:
                 self._joined = told
             case messages.PlayTold() if told.state in _OVER:
                 self._plays.pop(told.id, None)
-            case messages.ClockTold(source="internal") if told.running:
+            case messages.ClockTold(source=messages.INTERNAL) if told.running:
                 self._tempo = messages.Tempo(told.bpm)
 
     def again(self) -> Iterator[Command]:

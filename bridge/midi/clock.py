@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bridge.midi.messages import INTERNAL
 from bridge.midi.tap import TapTempo
 from bridge.midi.ticks import TickLine
 
@@ -182,7 +183,7 @@ class ClockFollower:
 class FreeClock:
     """Our own clock. It stands at beat 0 until it is started."""
 
-    source = "internal"
+    source = INTERNAL
 
     def __init__(self, bpm: float = _DEFAULT_BPM) -> None:
         self._bpm = _checked(bpm)

@@ -13,12 +13,12 @@ from typing import Any, Protocol
 from bridge.errors import BridgeError
 from bridge.midi import port_names
 from bridge.midi.clock import ClockFollower, FreeClock, Meter, TapTempo
-from bridge.midi.messages import ClockTold, Configure, Errand, Trouble
+from bridge.midi.messages import INTERNAL, LINK, ClockTold, Configure, Errand, Trouble
 from bridge.midi.timing import BeatClock
 
 TICK, START, CONTINUE, STOP, SONG_POSITION = 0xF8, 0xFA, 0xFB, 0xFC, 0xF2
 CLOCK_BYTES = frozenset({TICK, START, CONTINUE, STOP, SONG_POSITION})
-AUTO, INTERNAL, LINK = "auto", "internal", "link"
+AUTO = "auto"
 SILENT_S = 2.0
 """A clock of another's that is silent for so long does not hold any more when something is to play."""
 LINK_EVERY_S = 0.02

@@ -18,12 +18,11 @@ from typing import Any, get_args
 from bridge.midi.messages import LightState
 from bridge.midi.patterns import GREATEST
 from bridge.midi.port_names import matches
+from bridge.midi.status import Data
 
 FOLDER = Path(__file__).with_name("controllers")
 AUTO, NONE = "auto", "none"
 STATES: tuple[LightState, ...] = get_args(LightState)
-
-Data = tuple[int, ...]
 
 _BYTE = re.compile(r"[0-9a-f]{2}|nn|vv|[89ab]c")
 _CHANNELS = 16

@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-Data = tuple[int, ...]
+from bridge.midi.status import Data
+
 SLACK_S = 0.004
 """How late our own thread may be, besides the period that must be known beforehand."""
 _WRAP = 1 << 32

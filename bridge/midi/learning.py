@@ -11,24 +11,20 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from bridge.midi.patterns import (
-    CONTROL,
     ENCODINGS,
     GREATEST,
     MIDDLE,
-    NOTE_ON,
-    PROGRAM,
     SYSEX,
     SYSEX_END,
     mmc_name,
 )
+from bridge.midi.status import BANKS, CONTROL, NOTE_ON, PROGRAM
 
 ENOUGH = 5
 PAUSE_S = 0.4
 LONG_PAUSE_S = 3.0
 """So long is waited for more where one message could mean anything."""
 SYSEX_LENGTHS = range(3, 33)
-BANK_SELECT = frozenset({0, 32})
-"""Come before a program change."""
 CHANNEL_MODES = range(120, 128)
 _UNIVERSAL, _OF_NO_HAND = 0x7E, 0x7F
 
@@ -81,7 +77,7 @@ class Learner:
             return None
         place = max(self._values, key=lambda one: len(self._values[one]))
         pause_s = PAUSE_S if _is_clear(self._values[place]) else LONG_PAUSE_S
-        if place[2] in BANK_SELECT:
+        if place[2] in BANKS:
             pause_s = LONG_PAUSE_S
         return self._learned(place) if now - self._latest_at >= pause_s else None
 

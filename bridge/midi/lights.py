@@ -13,9 +13,9 @@ from bridge.midi.controller_maps import ControllerMap, Shade, chosen, recognised
 from bridge.midi.messages import LightState, PadSpec
 from bridge.midi.patterns import Pattern
 from bridge.midi.port_names import matches, partner
+from bridge.midi.status import Data
 from bridge.midi.timing import BeatClock
 
-Data = tuple[int, ...]
 Place = tuple[int | None, ...]
 """The message that lights one light, but for its colour (None)."""
 

@@ -14,6 +14,9 @@ from typing import Any, Literal
 AGAIN_EXIT = 75
 """How the MIDI process ends where its MIDI server has: what is left of that can only be left behind."""
 
+INTERNAL, LINK = "internal", "link"
+"""Sources of a clock that are no ports: our own, and Ableton Link."""
+
 Quantum = Literal["now", "beat", "bar"]
 Follow = Literal["launch", "song"]
 PlayState = Literal["armed", "waiting", "playing", "paused", "ended", "stopped", "failed"]

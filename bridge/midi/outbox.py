@@ -10,8 +10,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 
 from bridge.midi import port_names
-from bridge.midi.board import Board, Data
+from bridge.midi.board import Board
 from bridge.midi.sounding import Sounding, everything_off
+from bridge.midi.status import Data
 from bridge.midi.timing import Cut, Emission, Out
 
 _Entry = tuple[float, int, float, str, str, Data | None]

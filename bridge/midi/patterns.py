@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-NOTE_OFF, NOTE_ON, NOTE_PRESSURE, CONTROL, PROGRAM, SYSEX, SYSEX_END = (
-    *(0x80, 0x90, 0xA0, 0xB0, 0xC0, 0xF0, 0xF7),
-)
+from bridge.midi.status import AFTERTOUCH, CONTROL, NOTE_OFF, NOTE_ON, PROGRAM
+
+SYSEX, SYSEX_END = 0xF0, 0xF7
 GREATEST = 127
 MIDDLE = 64
 ANY = -1
@@ -209,7 +209,7 @@ def _what_is_wrong_with(text: str) -> str:
 def keys_of(data: Sequence[int]) -> tuple[Key, ...]:
     """What a message may be for; nothing for what no mapping can mean."""
     status = data[0] & 0xF0 if data else 0
-    if len(data) == 3 and status in (NOTE_OFF, NOTE_ON, NOTE_PRESSURE):  # noqa: PLR2004
+    if len(data) == 3 and status in (NOTE_OFF, NOTE_ON, AFTERTOUCH):  # noqa: PLR2004
         return (("note", data[1]),)
     if len(data) == 3 and status == CONTROL:  # noqa: PLR2004
         return (("cc", data[1]),)
@@ -220,7 +220,7 @@ def keys_of(data: Sequence[int]) -> tuple[Key, ...]:
 
 def _read_note(_pattern: Pattern, data: Sequence[int]) -> Reading:
     status = data[0] & 0xF0
-    if status == NOTE_PRESSURE:
+    if status == AFTERTOUCH:
         return _NOTHING
     down = status == NOTE_ON and data[2] > 0  # a note-on with velocity 0 is a note-off
     return Reading(down, data[2])

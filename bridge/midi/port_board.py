@@ -10,9 +10,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from bridge.midi import messages, port_names
-from bridge.midi.board import OPENED_ANEW, OWN, Data, Incoming, SystemEnded
+from bridge.midi.board import OPENED_ANEW, OWN, Incoming, SystemEnded
 from bridge.midi.messages import Configure, Joined, Trouble
 from bridge.midi.ports import Input, Output, System
+from bridge.midi.status import Data
 
 log = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from bridge.midi import jack_watch
-from bridge.midi.board import Data
 from bridge.midi.jack_output import JackOutput
 from bridge.midi.messages import Joined
 from bridge.midi.port_names import ALSA, CORE_MIDI, JACK, LOOKER, WIN_MM
 from bridge.midi.stamps import Stamps
+from bridge.midi.status import Data
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,9 @@ from statistics import median
 
 from bridge.media.musical_context import Told, exact_bpm, meter_map
 from bridge.media.musical_time import TempoMap
-from bridge.midi.messages import ClockTold
+from bridge.midi.messages import INTERNAL, ClockTold
 
 MOST_KEPT = 4096
-INTERNAL = "internal"
 ASSUMED_METER = "4/4"
 """What holds where nobody has set a meter: no clock knows one."""
 SNAP_BPM = 0.1
