@@ -7,16 +7,15 @@ process, always given as arguments (MIDI 1.0 Detailed Specification: System Real
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bridge.midi.messages import INTERNAL
+from bridge.midi.pulses import TICKS_A_BEAT, Pulses
 from bridge.midi.tap import TapTempo
 from bridge.midi.ticks import TickLine
 
-__all__ = ["COMMON_TIME", "TICKS_A_BEAT", "ClockFollower", "FreeClock", "Meter", "TapTempo"]
+__all__ = ["COMMON_TIME", "ClockFollower", "FreeClock", "Meter", "TapTempo"]
 
-TICKS_A_BEAT = 24
 SLOWEST_BPM, FASTEST_BPM = 20.0, 400.0
 _SIXTEENTHS_A_BEAT = 4
 _DEFAULT_BPM = 120.0
@@ -190,7 +189,7 @@ class FreeClock:
         self._jumps = 0
         self._running = False
         self._beat, self._since_s = 0.0, 0.0
-        self._pulse = 0
+        self._pulses = Pulses(self.time_of, self._beat)
 
     @property
     def running(self) -> bool:
@@ -239,20 +238,12 @@ class FreeClock:
         return self._since_s + (beat - self._beat) * 60 / self._bpm
 
     def pulses(self, after_s: float, until_s: float) -> list[float]:
-        """The times of the 24-ppqn ticks in (after_s, until_s], none of them ever twice.
-
-        The first one after a start or a locate is that place itself, or the first tick behind it.
-        """
-        return [at_s for at_s in self._next_pulses(until_s) if at_s > after_s]
-
-    def _next_pulses(self, until_s: float) -> Iterator[float]:
-        while (at_s := self.time_of(self._pulse / TICKS_A_BEAT)) <= until_s:
-            self._pulse += 1
-            yield at_s
+        """As `Pulses.take`."""
+        return self._pulses.take(after_s, until_s)
 
     def _jump(self, beat: float, at_s: float, *, running: bool) -> None:
         self._beat, self._since_s, self._running = beat, at_s, running
-        self._pulse = math.ceil(beat * TICKS_A_BEAT - 1e-6)
+        self._pulses.restart(beat)
         self._jumps += 1
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from bridge.midi.clock import TICKS_A_BEAT
 from bridge.midi.clock_choice import CONTINUE, SONG_POSITION, START, STOP, TICK, Clocks, OwnClock
+from bridge.midi.pulses import TICKS_A_BEAT
 
 SIXTEENTHS = 4
 BEFORE_THE_TICK_S = 0.001

@@ -89,7 +89,7 @@ class LinkClock:
         return self._line.time_of(beat)
 
     def pulses(self, after_s: float, until_s: float) -> list[float]:
-        """As `FreeClock.pulses`: the 24-ppqn ticks in (after_s, until_s]."""
+        """As `Pulses.take`."""
         return self._line.pulses(after_s, until_s)
 
     def poll(self) -> None:

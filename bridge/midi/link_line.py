@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bridge.midi.clock import TICKS_A_BEAT
+from bridge.midi.pulses import Pulses
 
 JUMP_S = 0.03
 """A tempo that another one changes is heard some milliseconds late and shifts the beat less than this. What
@@ -35,7 +34,7 @@ class LinkLine:
         self._running = True
         self._stood_at = reading.beat
         self._jumps = 0
-        self._pulse = _first_pulse(reading.beat)
+        self._pulses = Pulses(self.time_of, reading.beat)
 
     @property
     def running(self) -> bool:
@@ -60,7 +59,7 @@ class LinkLine:
         started = reading.playing and not self._last.playing
         if running != self._running or (running and (moved or started)):
             self._jumps += 1
-            self._pulse = _first_pulse(reading.beat)
+            self._pulses.restart(reading.beat)
         self._last, self._running = reading, running
 
     def beat_at(self, at_s: float) -> float:
@@ -72,17 +71,8 @@ class LinkLine:
         return self._last.at_s + (beat - self._last.beat) * 60 / self._last.bpm
 
     def pulses(self, after_s: float, until_s: float) -> list[float]:
-        """The times of the 24-ppqn ticks in (after_s, until_s], none of them ever twice."""
-        return [at_s for at_s in self._next_pulses(until_s) if at_s > after_s]
-
-    def _next_pulses(self, until_s: float) -> Iterator[float]:
-        while (at_s := self.time_of(self._pulse / TICKS_A_BEAT)) <= until_s:
-            self._pulse += 1
-            yield at_s
+        """As `Pulses.take`."""
+        return self._pulses.take(after_s, until_s)
 
     def _session_beat(self, at_s: float) -> float:
         return self._last.beat + (at_s - self._last.at_s) * self._last.bpm / 60
-
-
-def _first_pulse(beat: float) -> int:
-    return math.ceil(beat * TICKS_A_BEAT - 1e-6)

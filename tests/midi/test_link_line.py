@@ -4,7 +4,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.midi.link_line import LinkLine, Reading
@@ -85,6 +85,9 @@ def test_ticks_come_24_to_a_beat_and_begin_anew_at_a_jump() -> None:
 
 
 @given(st.lists(st.floats(0.001, 0.1), min_size=1, max_size=50), st.floats(30, 300))
+@example([0.042344232635471955, 0.02848966775179325, 0.026, 0.0115, 0.0625], 300).via(
+    "a tick that slipped back"
+)
 def test_no_tick_is_lost_or_comes_twice_however_it_is_asked(steps: list[float], bpm: float) -> None:
     line, now, ticks = LinkLine(at(0, 0, bpm)), 0.0, list[float]()
     for step in steps:
