@@ -6,8 +6,18 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from bridge.conversions.model import Conversion, Parameter, Prices, Result, frozen
-from bridge.conversions.parts import AUDIO_URL, PITCH, TRIM_SILENCE, VOICE_ID, per_minute, switch
+from bridge.conversions.model import LOCAL, Conversion, Parameter, Prices, Result, frozen
+from bridge.conversions.parts import (
+    AUDIO_URL,
+    HOURS_S,
+    ONLY_LOCAL,
+    ONLY_MUSICGPT,
+    PITCH,
+    TRIM_SILENCE,
+    VOICE_ID,
+    per_minute,
+    switch,
+)
 
 _DENOISE = per_minute((0.0223, 0.0037), (0.0298, 0.0045), (0.0596, 0.009))
 _DEECHO = per_minute((0.0171, 0.003), (0.0228, 0.0037), (0.0456, 0.0074))
@@ -61,6 +71,23 @@ STEMS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 """For each stem: the tier of its price, which is deduced from the price list's words, and what it holds."""
 
+LOCAL_STEMS: Mapping[str, str] = MappingProxyType(
+    {
+        "drums": "Hits of other instruments remain in it, and tails of drums do not: a guide, not for a mix.",
+        "bass": "What else is low is in it, and the bass's overtones are not: a guide, not for a mix.",
+        "other": "What is left beside voices, drums and bass, with remains of them: a guide, not for a mix.",
+    }
+)
+"""Stems of which the local engine makes drafts by itself, each with what it is not."""
+
+ONLY_LOCAL_STEMS: Mapping[str, str] = MappingProxyType(
+    {
+        "other": "Everything but voices, drums and bass.",
+        "residual": "What is in none of the other stems asked for: with it, all add up to the source.",
+    }
+)
+"""What can be asked of the local engine beside STEMS."""
+
 EXTRACTION = Conversion(
     name="Extraction",
     title="Stems",
@@ -68,7 +95,7 @@ EXTRACTION = Conversion(
     version="v2",
     conversion_type="EXTRACTION",
     category="audio_enhancements",
-    max_input_s=frozen(musicgpt=480.0),
+    max_input_s=frozen(musicgpt=480.0, local=HOURS_S),
     parameters=(
         AUDIO_URL,
         Parameter(
@@ -78,6 +105,24 @@ EXTRACTION = Conversion(
             "Which ones; each kind costs.",
             choices=tuple(STEMS),
             required=True,
+            only=ONLY_MUSICGPT,
+        ),
+        Parameter(
+            "stems",
+            "list",
+            ("vocals", "instrumental"),
+            "Which ones. By itself this machine knows vocals and instrumental, and drafts of drums, bass and "
+            "other; more with a model of your own. residual is what is left.",
+            choices=(*STEMS, *ONLY_LOCAL_STEMS),
+            required=True,
+            only=ONLY_LOCAL,
+        ),
+        Parameter(
+            "model",
+            "text",
+            "auto",
+            "The network: auto, spleeter, or one that was added with `bridge models add`.",
+            only=ONLY_LOCAL,
         ),
         Parameter(
             "preprocessing_options",
@@ -90,17 +135,35 @@ EXTRACTION = Conversion(
         TRIM_SILENCE,
     ),
     results=tuple(
-        Result(stem, "wav", about, when="stems", item=stem, fit="source")
-        for stem, (_, about) in STEMS.items()
+        Result(
+            stem,
+            "wav",
+            about,
+            when="stems",
+            item=stem,
+            fit="source",
+            drafts={LOCAL: LOCAL_STEMS[stem]} if stem in LOCAL_STEMS else {},
+        )
+        for stem, about in (
+            *((stem, about) for stem, (_, about) in STEMS.items()),
+            *ONLY_LOCAL_STEMS.items(),
+        )
     ),
     tiers=_STEM_PRICES,
-    quality=frozen(musicgpt="good"),
+    quality=frozen(local="good", musicgpt="good"),
     webhook_label="Extraction",
 )
 
 
 def _cleaning(
-    name: str, title: str, noun: str, *, conversion_type: str, label: str, prices: Prices
+    name: str,
+    title: str,
+    noun: str,
+    *,
+    conversion_type: str,
+    label: str,
+    prices: Prices,
+    more: tuple[Parameter, ...] = (),
 ) -> Conversion:
     return Conversion(
         name=name,
@@ -109,20 +172,43 @@ def _cleaning(
         version="v1",
         conversion_type=conversion_type,
         category="audio_enhancements",
-        max_input_s=frozen(musicgpt=480.0),
-        parameters=(AUDIO_URL, TRIM_SILENCE),
+        max_input_s=frozen(musicgpt=480.0, local=HOURS_S),
+        parameters=(AUDIO_URL, *more, TRIM_SILENCE),
         results=(
             Result("clean", "wav", f"The recording without {noun}.", fit="source"),
             Result("removed", "wav", f"{noun.capitalize()} alone.", fit="source"),
         ),
         tiers={"": prices},
-        quality=frozen(musicgpt="good"),
+        quality=frozen(local="good", musicgpt="good"),
         webhook_label=label,
     )
 
 
 DENOISE = _cleaning(
-    "denoise", "Remove noise", "noise", conversion_type="DENOISING", label="Denoise", prices=_DENOISE
+    "denoise",
+    "Remove noise",
+    "noise",
+    conversion_type="DENOISING",
+    label="Denoise",
+    prices=_DENOISE,
+    more=(
+        Parameter(
+            "material",
+            "text",
+            "auto",
+            "What is in it: music, speech; auto hears it by itself, and says so.",
+            only=ONLY_LOCAL,
+            choices=("auto", "music", "speech"),
+        ),
+        Parameter(
+            "model",
+            "text",
+            "auto",
+            "The network for speech: nsnet2 (auto), or deepfilternet, an experiment that you fetch yourself.",
+            only=ONLY_LOCAL,
+            choices=("auto", "nsnet2", "deepfilternet"),
+        ),
+    ),
 )
 DEECHO = _cleaning("deecho", "Remove echo", "echo", conversion_type="DEECHO", label="Deecho", prices=_DEECHO)
 DEREVERB = _cleaning(

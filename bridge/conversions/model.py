@@ -107,6 +107,8 @@ class Result:
     item: str = ""
     """The value that asks for it, where `when` is a choice; an item of it, where `when` is a list."""
     fit: Fit = "as_is"
+    drafts: Mapping[str, str] = field(default_factory=dict)
+    """For each converter that makes only a draft of it: in one sentence, what it is not."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class Conversion:
     parameters: tuple[Parameter, ...]
     results: tuple[Result, ...]
     quality: Mapping[str, Quality]
-    """For each converter that can do it: how well."""
+    """For each converter that can do it: how well; `quality_of` what is asked for may be less."""
     max_input_s: Mapping[str, float] = field(default_factory=dict)
     """For each converter: the longest input in seconds."""
     tiers: Mapping[str, Prices] = field(default_factory=dict)
@@ -147,7 +149,7 @@ class Conversion:
     method: Literal["GET", "POST"] = "POST"
     encoding: Encoding = "multipart/form-data"
     one_of: tuple[tuple[str, ...], ...] = ()
-    """Of each group, one parameter must be given."""
+    """Of each group, one parameter must be given to a converter that knows them all."""
     webhook_label: str | None = None
     """What the API's callbacks call it."""
     synchronous: bool = False
@@ -164,6 +166,15 @@ class Conversion:
     def returns(self, parameters: Mapping[str, Any]) -> tuple[Result, ...]:
         """The results that these parameters ask for."""
         return tuple(one for one in self.results if _is_asked_for(one, parameters))
+
+    def quality_of(self, converter: str, parameters: Mapping[str, Any]) -> Quality:
+        """How well `converter` does what these parameters ask for: as well as the worst of it."""
+        return "draft" if self.drafts(converter, parameters) else self.quality[converter]
+
+    def drafts(self, converter: str, parameters: Mapping[str, Any]) -> dict[str, str]:
+        """The results of these parameters that would be drafts there, each with what it is not."""
+        asked = {one.role: one.drafts.get(converter, "") for one in self.returns(parameters)}
+        return {role: words for role, words in asked.items() if words}
 
     def resolve(self, given: Mapping[str, Any], *, converter: str) -> dict[str, Any]:
         """All parameters that `converter` knows, with `given` over the defaults.
@@ -203,7 +214,7 @@ class Conversion:
         lacking += [
             f"one of {', '.join(group)} must be given"
             for group in self.one_of
-            if set(group) & set(values) and all(_is_empty(values.get(name)) for name in group)
+            if set(group) <= set(values) and all(_is_empty(values[name]) for name in group)
         ]
         return lacking
 

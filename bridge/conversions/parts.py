@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from bridge.conversions.model import MUSICGPT, Parameter, Price, Prices, Result, frozen
+from bridge.conversions.model import LOCAL, MUSICGPT, Parameter, Price, Prices, Result, frozen
 
 ONLY_MUSICGPT = frozenset({MUSICGPT})
+ONLY_LOCAL = frozenset({LOCAL})
+HOURS_S = 4 * 3600.0
+"""As long as the local engine takes a file, where it works in windows."""
 
 AUDIO_URL = Parameter(
     "audio_url",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import get_args
 
-from bridge.conversions.model import LOCAL, Conversion, Parameter, Result, frozen
+from bridge.conversions.model import Conversion, Parameter, Result, frozen
 from bridge.conversions.parts import (
     AUDIO_URL,
     EXTENSIONS,
+    HOURS_S,
+    ONLY_LOCAL,
     ONLY_MUSICGPT,
     OUTPUT_EXTENSION,
     TRIM_SILENCE,
@@ -16,7 +18,6 @@ from bridge.conversions.parts import (
 )
 from bridge.media.notes import Material, PitchBends
 
-_LOCAL = frozenset({LOCAL})
 _CUT_AND_MASTER = per_minute((0.003, 0.003), (0.004, 0.004), (0.008, 0.008))
 
 AUDIO_TO_MIDI = Conversion(
@@ -26,7 +27,7 @@ AUDIO_TO_MIDI = Conversion(
     version="v1",
     conversion_type="AUDIO_TO_MIDI",
     category="audio_utilities",
-    max_input_s=frozen(musicgpt=480.0, local=4 * 3600.0),
+    max_input_s=frozen(musicgpt=480.0, local=HOURS_S),
     parameters=(
         AUDIO_URL,
         switch("sonify_midi", "Also render the notes to a WAV.", on=True),
@@ -36,7 +37,7 @@ AUDIO_TO_MIDI = Conversion(
             "text",
             "auto",
             "What plays; auto hears it by itself, and says so.",
-            only=_LOCAL,
+            only=ONLY_LOCAL,
             choices=("auto", *get_args(Material)),
         ),
         Parameter(
@@ -44,7 +45,7 @@ AUDIO_TO_MIDI = Conversion(
             "text",
             "good",
             "best takes longer (piano: another network, fetched when first used).",
-            only=_LOCAL,
+            only=ONLY_LOCAL,
             choices=("good", "best"),
         ),
         Parameter(
@@ -52,7 +53,7 @@ AUDIO_TO_MIDI = Conversion(
             "text",
             "off",
             "Bends and vibrato in the MIDI: none, a channel for each bent note, or MPE.",
-            only=_LOCAL,
+            only=ONLY_LOCAL,
             choices=get_args(PitchBends),
         ),
         Parameter(
@@ -62,7 +63,7 @@ AUDIO_TO_MIDI = Conversion(
             "How sure a note's beginning must be; lower finds more. By itself: what suits the material.",
             low=0.05,
             high=0.95,
-            only=_LOCAL,
+            only=ONLY_LOCAL,
         ),
         Parameter(
             "frame_threshold",
@@ -71,7 +72,7 @@ AUDIO_TO_MIDI = Conversion(
             "How sure a sounding note must be to go on; lower makes longer notes.",
             low=0.05,
             high=0.95,
-            only=_LOCAL,
+            only=ONLY_LOCAL,
         ),
         Parameter(
             "minimum_note_ms",
@@ -81,7 +82,7 @@ AUDIO_TO_MIDI = Conversion(
             unit="ms",
             low=0.0,
             high=2000.0,
-            only=_LOCAL,
+            only=ONLY_LOCAL,
         ),
         Parameter(
             "lowest_note",
@@ -91,7 +92,7 @@ AUDIO_TO_MIDI = Conversion(
             unit="MIDI note",
             low=21,
             high=108,
-            only=_LOCAL,
+            only=ONLY_LOCAL,
             not_above="highest_note",
         ),
         Parameter(
@@ -102,14 +103,14 @@ AUDIO_TO_MIDI = Conversion(
             unit="MIDI note",
             low=21,
             high=108,
-            only=_LOCAL,
+            only=ONLY_LOCAL,
         ),
         Parameter(
             "remove_ghosts",
             "bool",
             None,
             "Leave out weak notes that are the overtones of a strong one.",
-            only=_LOCAL,
+            only=ONLY_LOCAL,
         ),
         TRIM_SILENCE,
     ),
@@ -130,7 +131,7 @@ FILE_CONVERT = Conversion(
     version="v1",
     conversion_type="FILE_CONVERT",
     category="audio_utilities",
-    max_input_s=frozen(musicgpt=480.0, local=4 * 3600.0),
+    max_input_s=frozen(musicgpt=480.0, local=HOURS_S),
     parameters=(
         AUDIO_URL,
         Parameter("target_format", "text", None, "The format.", required=True, choices=EXTENSIONS),
@@ -164,13 +165,24 @@ EXTRACT_KEY_BPM = Conversion(
     version="v1",
     conversion_type="KEY_BPM_EXTRACTION",
     category="audio_utilities",
-    max_input_s=frozen(musicgpt=480.0),
+    max_input_s=frozen(musicgpt=480.0, local=HOURS_S),
     parameters=(AUDIO_URL,),
-    results=(Result("key_bpm", "json", "The tempo, the key, and where the key changes."),),
+    results=(
+        Result(
+            "key_bpm",
+            "json",
+            "The tempo, the key, and where the key changes; on this machine also beats, bars and meter.",
+        ),
+    ),
     tiers={"": per_minute((0.00186, 0.0002), (0.00248, 0.0003), (0.00496, 0.0006))},
-    quality=frozen(musicgpt="good"),
+    quality=frozen(local="good", musicgpt="good"),
     webhook_label="Key BPM Extraction",
 )
+
+
+def _fade(name: str, about: str) -> Parameter:
+    return Parameter(name, "float", 0.0, about, unit="ms", low=0.0, high=60_000.0, only=ONLY_LOCAL)
+
 
 AUDIO_CUTTER = Conversion(
     name="audio_cutter",
@@ -179,7 +191,7 @@ AUDIO_CUTTER = Conversion(
     version="v1",
     conversion_type="AUDIO_CUTTER",
     category="audio_utilities",
-    max_input_s=frozen(musicgpt=480.0),
+    max_input_s=frozen(musicgpt=480.0, local=HOURS_S),
     parameters=(
         AUDIO_URL,
         Parameter(
@@ -193,11 +205,13 @@ AUDIO_CUTTER = Conversion(
             not_above="end_time",
         ),
         Parameter("end_time", "float", None, "Where it ends.", unit="ms", low=0.0, required=True),
+        _fade("fade_in", "Fades in over so long; 0: the samples as they are."),
+        _fade("fade_out", "Fades out over so long; 0: the samples as they are."),
         OUTPUT_EXTENSION,
     ),
     results=(Result("cut", "", "What lies between the two times."),),
     tiers={"": _CUT_AND_MASTER},
-    quality=frozen(musicgpt="good"),
+    quality=frozen(local="studio", musicgpt="good"),
     webhook_label="Audio Cutter",
 )
 
@@ -208,7 +222,7 @@ AUDIO_SPEED_CHANGER = Conversion(
     version="v1",
     conversion_type="AUDIO_SPEED_CHANGER",
     category="audio_utilities",
-    max_input_s=frozen(musicgpt=480.0),
+    max_input_s=frozen(musicgpt=480.0, local=HOURS_S),
     parameters=(
         AUDIO_URL,
         Parameter(
@@ -220,22 +234,29 @@ AUDIO_SPEED_CHANGER = Conversion(
             high=4.0,
             required=True,
         ),
+        Parameter(
+            "keep_pitch",
+            "bool",
+            default=True,
+            about="Keep the pitch; without, it goes up and down with the speed, as tape does.",
+            only=ONLY_LOCAL,
+        ),
         OUTPUT_EXTENSION,
     ),
     results=(Result("speed", "", "The audio at the new speed."),),
     tiers={"": _CUT_AND_MASTER},
-    quality=frozen(musicgpt="good"),
+    quality=frozen(local="good", musicgpt="good"),
     webhook_label="Audio Speed Changer",
 )
 
 AUDIO_MASTERING = Conversion(
     name="audio_mastering",
-    title="Master by a reference",
-    about="Gives a mix the level and tone of a track that you like.",
+    title="Master",
+    about="Gives a mix the level and tone of a track that you like; on this machine also without one.",
     version="v1",
     conversion_type="AUDIO_MASTERING",
     category="audio_utilities",
-    max_input_s=frozen(musicgpt=480.0),
+    max_input_s=frozen(musicgpt=480.0, local=HOURS_S),
     parameters=(
         AUDIO_URL,
         Parameter(
@@ -251,12 +272,39 @@ AUDIO_MASTERING = Conversion(
             None,
             "The track that it shall sound like: a path on this machine.",
         ),
+        Parameter(
+            "loudness",
+            "float",
+            None,
+            "How loud it shall be; by itself -14, or as loud as the reference.",
+            unit="LUFS",
+            low=-36.0,
+            high=-6.0,
+            only=ONLY_LOCAL,
+        ),
+        Parameter(
+            "true_peak",
+            "float",
+            -1.0,
+            "How far its peaks may go, also those between the samples.",
+            unit="dBTP",
+            low=-9.0,
+            high=0.0,
+            only=ONLY_LOCAL,
+        ),
+        Parameter(
+            "tone",
+            "bool",
+            default=True,
+            about="Even out the tone and glue it; without, only level and peaks are changed.",
+            only=ONLY_LOCAL,
+        ),
         OUTPUT_EXTENSION,
         TRIM_SILENCE,
     ),
     results=(Result("master", "wav", "The mastered mix.", fit="source"),),
     tiers={"": _CUT_AND_MASTER},
-    quality=frozen(musicgpt="good"),
+    quality=frozen(local="good", musicgpt="good"),
     one_of=(("reference_audio_url", "reference_audio_file"),),
     webhook_label="Audio Mastering",
 )

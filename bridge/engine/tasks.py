@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,12 +69,6 @@ def _probe(arguments: Mapping[str, Any], context: TaskContext) -> Any:
 def _audio_to_midi(arguments: Mapping[str, Any], context: TaskContext) -> Any:
     from bridge.engine import notes
     from bridge.engine.hearing import Hearings
-    from bridge.engine.models import ModelStore
-
-    store = ModelStore(Path(arguments["models_folder"]))
-
-    def fetch_model(name: str) -> Path:
-        return store.pull(name, report=lambda words: context.progress(0.0, words), check=context.check)
 
     with _unchanged(arguments) as source:
         ear = notes.Ear(
@@ -84,7 +79,7 @@ def _audio_to_midi(arguments: Mapping[str, Any], context: TaskContext) -> Any:
             threads=context.threads,
             progress=context.progress,
             check=context.check,
-            fetch_model=fetch_model,
+            fetch_model=_fetcher(arguments, context),
         )
         return notes.audio_to_midi(ear, arguments["parameters"], Path(arguments["folder"]))
 
@@ -135,17 +130,40 @@ def _trim(arguments: Mapping[str, Any], context: TaskContext) -> Any:
         return str(trimming.trimmed(source, Path(arguments["folder"]), context.check))
 
 
-def _file_convert(arguments: Mapping[str, Any], context: TaskContext) -> Any:
-    from bridge.engine import editing
+def _on_audio(module: str, function: str) -> Task:
+    """A task that makes `Row`s of an `AudioJob`: `function` of `module`, imported when it is needed."""
 
-    with _unchanged(arguments) as source:
-        return editing.file_convert(
-            source,
-            arguments["parameters"],
-            Path(arguments["folder"]),
-            check=context.check,
-            progress=context.progress,
-        )
+    def task(arguments: Mapping[str, Any], context: TaskContext) -> Any:
+        from bridge.engine.audio_job import AudioJob
+
+        work = getattr(importlib.import_module(module), function)
+        with _unchanged(arguments) as source:
+            return work(
+                AudioJob(
+                    source=source,
+                    parameters=arguments["parameters"],
+                    folder=Path(arguments["folder"]),
+                    models={name: Path(path) for name, path in arguments["models"].items()},
+                    threads=context.threads,
+                    progress=context.progress,
+                    check=context.check,
+                    fetch_model=_fetcher(arguments, context),
+                )
+            )
+
+    return task
+
+
+def _fetcher(arguments: Mapping[str, Any], context: TaskContext) -> Callable[[str], Path]:
+    """Gives a model's file, fetched now if it is not here."""
+    from bridge.engine.models import ModelStore
+
+    store = ModelStore(Path(arguments["models_folder"]))
+
+    def fetch(name: str) -> Path:
+        return store.pull(name, report=lambda words: context.progress(0.0, words), check=context.check)
+
+    return fetch
 
 
 def _measure(arguments: Mapping[str, Any], context: TaskContext) -> Any:  # noqa: ARG001  a task's shape
@@ -168,7 +186,15 @@ def _rehearse(arguments: Mapping[str, Any], context: TaskContext) -> Any:
 TASKS: Mapping[str, Task] = {
     "probe": _probe,
     "audio_to_midi": _audio_to_midi,
-    "file_convert": _file_convert,
+    "file_convert": _on_audio("bridge.engine.editing.convert", "file_convert"),
+    "audio_cutter": _on_audio("bridge.engine.editing.cut", "cut"),
+    "audio_speed_changer": _on_audio("bridge.engine.editing.speed", "change_speed"),
+    "audio_mastering": _on_audio("bridge.engine.mastering.master", "master"),
+    "extract_key_bpm": _on_audio("bridge.engine.analysis.key_bpm", "extract_key_bpm"),
+    "Extraction": _on_audio("bridge.engine.separation.extraction", "extract"),
+    "denoise": _on_audio("bridge.engine.enhancement.denoise", "denoise"),
+    "deecho": _on_audio("bridge.engine.enhancement.deecho", "deecho"),
+    "dereverb": _on_audio("bridge.engine.enhancement.dereverb", "dereverb"),
     "fit": _fit,
     "measure": _measure,
     "rehearse": _rehearse,

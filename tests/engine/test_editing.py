@@ -11,10 +11,11 @@ import pytest
 import soundfile as sf
 
 from bridge.conversions.catalogue import conversion
-from bridge.engine import editing
+from bridge.engine.editing import convert as editing
 from bridge.errors import AudioError, Cancelled, WrongUse
 from bridge.media.audio_files import probe
 from bridge.media.wav_chunks import read_chunks
+from support.audio_jobs import audio_job
 from support.returned_sets import BOUNCE_HZ, HAS_LAME, Sound, bounce, lag, parts, with_bext
 
 NEEDS_FFMPEG = pytest.mark.skipif(not HAS_LAME, reason="ffmpeg is not on this machine")
@@ -25,8 +26,7 @@ BY_FFMPEG = [pytest.param("aac", marks=NEEDS_FFMPEG), pytest.param("webm", marks
 
 
 def converted(source: Path, folder: Path, **parameters: Any) -> tuple[Path, dict[str, Any]]:
-    folder.mkdir(exist_ok=True)
-    rows = editing.file_convert(source, parameters, folder, check=lambda: None, progress=lambda *_: None)
+    rows = editing.file_convert(audio_job("file_convert", source, folder, **parameters))
     assert [row["role"] for row in rows] == ["converted"]
     assert [one.name for one in folder.iterdir()] == [rows[0]["file"]]
     return folder / rows[0]["file"], rows[0]
@@ -177,14 +177,9 @@ def test_cancelling_leaves_nothing(tmp_path: Path, name: str) -> None:
         if calls > 1:
             raise Cancelled("cancelled.")
 
+    source = bounce(tmp_path, STEMS)
     with pytest.raises(Cancelled):
-        editing.file_convert(
-            bounce(tmp_path, STEMS),
-            {"target_format": name, "target_sr": None},
-            folder,
-            check=check,
-            progress=lambda *_: None,
-        )
+        editing.file_convert(audio_job("file_convert", source, folder, check=check, target_format=name))
     assert not list(folder.iterdir())
 
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 import soundfile as sf
 
-from bridge.engine.editing_ffmpeg import encode
+from bridge.engine.audio_job import AudioJob, Row, Tell
+from bridge.engine.editing.ffmpeg_coding import encode
 from bridge.engine.fitting_passes import Check, laid
 from bridge.errors import AudioError, WrongUse
 from bridge.media.audio_files import expected_samples
@@ -20,8 +21,6 @@ from bridge.media.audio_writing import told_of_coding, write_set
 from bridge.media.raw_pcm import Samples
 from bridge.media.sample_depth import FINENESS, FLOAT_BITS, PCM_BITS
 from bridge.media.whole_files import discard, hidden_beside, settle
-
-Tell = Callable[[float, str], None]
 
 NAME: Final = "converted"
 LAST_TOLD: Final = 0.95
@@ -72,14 +71,13 @@ class Target:
     most_channels: int = 0
 
 
-def file_convert(
-    source: Path, parameters: Mapping[str, Any], folder: Path, *, check: Check, progress: Tell
-) -> list[dict[str, Any]]:
-    """The task: `source` in another format, rate and depth, as `converted` in `folder`.
+def file_convert(job: AudioJob) -> list[Row]:
+    """The task: the source in another format, rate and depth, as `converted`.
 
     `target_format` is a name of TARGETS; `target_sr` and `target_bit_depth` (for WAV and FLAC) are the
     source's own where they are None. Raises AudioError, WrongUse.
     """
+    source, parameters, check = job.source, job.parameters, job.check
     name = parameters["target_format"]
     target = TARGETS.get(name)
     if target is None:
@@ -93,13 +91,13 @@ def file_convert(
     with ExitStack() as stack:
         sound = laid(source, check, rate_hz=rate_hz)
         stack.callback(sound.close)
-        blocks = _told(sound, expected_samples(source, rate_hz), progress)
+        blocks = _told(sound, expected_samples(source, rate_hz), job.progress)
         bits = parameters.get("target_bit_depth")
-        asked = Asked(source, own, name, blocks, rate_hz, bits, folder / f"{NAME}.{name}", check)
+        asked = Asked(source, own, name, blocks, rate_hz, bits, job.folder / f"{NAME}.{name}", check)
         path, notes = target.write(asked)
     if rate_hz != asked_hz:
         notes.insert(0, f"{rate_hz / 1000:g} kHz, as {name} has no {asked_hz / 1000:g} kHz")
-    progress(1.0, "done")
+    job.progress(1.0, "done")
     about = {"note": ", ".join(notes)} if notes else {}
     return [{"role": NAME, "file": path.name, "media_type": target.media_type, "about": about}]
 

@@ -1,0 +1,1 @@
+"""Cut, speed and format: the local `audio_cutter`, `audio_speed_changer` and `file_convert`."""

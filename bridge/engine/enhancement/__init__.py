@@ -1,0 +1,1 @@
+"""Recordings cleaned: the local `denoise`, `deecho` and `dereverb`."""

@@ -1,0 +1,1 @@
+"""Loudness, peaks and tone: `master.master` is the local `audio_mastering`."""

@@ -1,0 +1,139 @@
+"""A sound taken into parts: written as the source is made, with what is left over, so that all add up to it.
+
+The parts are written first. What is left is the source minus what stands in their files, rounding and all:
+for whole numbers the files null to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import soundfile as sf
+
+from bridge.engine.audio_job import AudioJob, Row
+from bridge.engine.windows import unzipped
+from bridge.media.audio_format import AudioFormat, name_for_libsndfile
+from bridge.media.audio_sources import open_source
+from bridge.media.audio_writing import write_set
+from bridge.media.raw_pcm import Samples
+
+WAV: Final = "audio/wav"
+MEDIA_TYPES: Final = {"WAV": WAV, "AIFF": "audio/aiff", "FLAC": "audio/flac", "CAF": "audio/x-caf"}
+WIDE: Final = frozenset({"PCM_32", "DOUBLE"})
+"""Depths of which float32 does not hold every bit."""
+BLOCK_FRAMES: Final = 65_536
+
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass
+class Level:
+    """The level of a stream of samples: root of the mean square over all channels, in dBFS."""
+
+    squares: float = field(default=0.0)
+    count: int = field(default=0)
+
+    def add(self, block: Numbers | Samples) -> None:
+        self.squares += float(np.square(block, dtype=np.float64).sum())
+        self.count += block.size
+
+    @property
+    def dbfs(self) -> float | None:
+        """None for digital silence."""
+        if not self.squares:
+            return None
+        return round(10 * math.log10(self.squares / self.count), 2)
+
+
+def write_parts(
+    job: AudioJob,
+    own: AudioFormat,
+    parts: Iterator[tuple[Samples, ...]],
+    names: Sequence[str],
+    *,
+    rest: str = "",
+) -> list[Row]:
+    """Writes each of `names`, and as `rest` (if it has a name) what they leave of the source.
+
+    `parts` gives a block of (frames, channels) for each name, on the source's frames; `own` is the format of
+    the source. The rows' `about` has `residual_dbfs`, the level of the rest (None: digital silence), and in
+    `note` what the musician should know. Raises AudioError, and what `parts` raises.
+    """
+    streams = dict(zip(names, unzipped(parts, len(names)), strict=True))
+    written = write_set(streams, own, job.folder, check=job.check)
+    level = Level()
+    left = _measured(_left(job, own, list(written.paths.values())), level)
+    paths, warnings = dict(written.paths), list(written.warnings)
+    if rest:
+        more = write_set({rest: left}, own, job.folder, subtype=written.subtype, check=job.check)
+        paths |= more.paths
+        warnings += [one for one in more.warnings if one not in warnings]
+    else:
+        for _ in left:
+            pass
+    about = {"residual_dbfs": level.dbfs} | ({"note": ", ".join(warnings)} if warnings else {})
+    media_type = MEDIA_TYPES.get(written.container, WAV)
+    return [
+        {"role": name, "file": path.name, "media_type": media_type, "about": dict(about)}
+        for name, path in paths.items()
+    ]
+
+
+def _measured(blocks: Iterator[Numbers], level: Level) -> Iterator[Numbers]:
+    for block in blocks:
+        level.add(block)
+        yield block
+
+
+def _left(job: AudioJob, own: AudioFormat, paths: Sequence[Path]) -> Iterator[Numbers]:
+    """The source minus all of `paths`, in numbers that hold every bit of each."""
+    with ExitStack() as stack:
+        is_wide = own.subtype in WIDE
+        source, *others = [
+            _even(stack.enter_context(_numbers(path, is_wide=is_wide))) for path in (job.source, *paths)
+        ]
+        for block in source:
+            job.check()
+            left = np.where(np.isfinite(block), block, 0.0)
+            for other in others:
+                taken = next(other, None)
+                if taken is not None:
+                    left[: len(taken)] -= taken
+            yield left
+
+
+@contextmanager
+def _numbers(path: Path, *, is_wide: bool) -> Iterator[Iterator[Numbers | Samples]]:
+    if is_wide:
+        try:
+            file = sf.SoundFile(name_for_libsndfile(path))
+        except sf.LibsndfileError:
+            pass  # one of those that only our own reader opens
+        else:
+            with file:
+                yield file.blocks(BLOCK_FRAMES, dtype="float64", always_2d=True)
+            return
+    with open_source(path) as source:
+        yield source.blocks
+
+
+def _even(stream: Iterator[Numbers | Samples]) -> Iterator[Numbers]:
+    """The stream in float64, in blocks of one length: files of other kinds come in other blocks."""
+    held: list[Numbers] = []
+    kept = 0
+    for block in stream:
+        held.append(block.astype(np.float64))
+        kept += len(block)
+        while kept >= BLOCK_FRAMES:
+            whole = np.concatenate(held)
+            yield whole[:BLOCK_FRAMES].copy()
+            held, kept = [whole[BLOCK_FRAMES:]], kept - BLOCK_FRAMES
+    if kept:
+        yield np.concatenate(held)
