@@ -66,6 +66,8 @@ class Deliver(_Table):
     """Files in the project folder; or notes that the MIDI port plays as soon as the job is done."""
     from_: str = Field(default="*", alias="from")
     pattern: str = "{bounce}_{role}.{ext}"
+    together: bool = False
+    """Notes only: one MIDI file of all, a track for each stem and each file of an export."""
     sidecar: bool = True
     midi_start: Literal["bounce", "bar", "project"] = "bounce"
     """Where a MIDI file's bar 1 is: at the bounce's first sample, at its bar line, or the project's."""

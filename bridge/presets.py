@@ -171,7 +171,7 @@ def _faults(preset: Preset, stem: str) -> Iterator[str]:
     for deliver in preset.deliver:
         if deliver.from_ != "*":
             yield from _reference_faults("deliver", deliver.from_, roles, allow_source=False)
-        yield from _stream_faults(preset, deliver)
+        yield from _notes_faults(preset, deliver)
         yield from _pattern_faults(deliver.pattern)
     yield from _name_clashes(preset)
 
@@ -218,16 +218,19 @@ def _parameter_faults(step: Step, row: catalogue.Conversion) -> Iterator[str]:
         yield from errors[:1]
 
 
-def _stream_faults(preset: Preset, deliver: Deliver) -> Iterator[str]:
-    """Only notes can be played out of a MIDI port."""
-    if deliver.to == "stream":
+def _notes_faults(preset: Preset, deliver: Deliver) -> Iterator[str]:
+    """Only notes can be played out of a MIDI port, and put into one file."""
+    if deliver.to == "stream" and deliver.together:
+        yield "deliver: together writes one file, so it goes with to = 'project_folder'."
+    elif deliver.to == "stream" or deliver.together:
         found = {f"'{step.name}.{one.role}'": one.suffix for step, one, _ in _results(preset, deliver.from_)}
         wrong = [name for name, suffix in found.items() if suffix != MIDI_SUFFIX]
         fit = [name for name, suffix in found.items() if suffix == MIDI_SUFFIX]
         if wrong:
             hint = f" Write from = {' or '.join(fit)}." if fit else " Name a step that returns MIDI."
-            yield f"deliver: to = 'stream' plays notes, and {', '.join(wrong)} has none.{hint}"
-    elif deliver.stream is not None:
+            what = "together = true takes" if deliver.together else "to = 'stream' plays"
+            yield f"deliver: {what} notes, and {', '.join(wrong)} has none.{hint}"
+    if deliver.to != "stream" and deliver.stream is not None:
         yield "deliver: stream says how notes are played, so it goes with to = 'stream'."
 
 
@@ -259,7 +262,7 @@ def _name_clashes(preset: Preset) -> Iterator[str]:
     """Two results of one bounce that would get the same name: the second would become "name (2)"."""
     taken: dict[str, str] = {}
     for deliver in preset.deliver:
-        if deliver.to == "stream" or any(_pattern_faults(deliver.pattern)):
+        if deliver.to == "stream" or deliver.together or any(_pattern_faults(deliver.pattern)):
             continue
         for step, result, fed_by in _results(preset, deliver.from_):
             what = f"{step.name}.{result.role}" + ("" if fed_by == SOURCE else f" of {fed_by}")
@@ -288,7 +291,7 @@ def _returned(step: Step) -> tuple[catalogue.Result, ...]:
         return ()
     defaults = {parameter.name: parameter.default for parameter in row.parameters}
     given = {}
-    for parameter in row.parameters:
+    for parameter in (one.of(name) for name in row.quality for one in row.parameters):
         with suppress(ValueError):  # told already
             if parameter.name in step.parameters:
                 given[parameter.name] = parameter.parse(step.parameters[parameter.name])
@@ -319,6 +322,33 @@ def knows_parameters(step: Step, overrides: Mapping[str, Any], *, converter: str
     except PresetError:
         return False
     return True
+
+
+def lacks(step: Step, overrides: Mapping[str, Any], *, converter: str) -> list[str]:
+    """What `converter` must still be told for this step, each in words."""
+    return catalogue.conversion(step.conversion).missing(
+        resolve_parameters(step, overrides, converter=converter)
+    )
+
+
+def drafts(step: Step, overrides: Mapping[str, Any], converter: str) -> dict[str, str]:
+    """What `converter` would only make a draft of in this step, each with what it is not."""
+    row = catalogue.conversion(step.conversion)
+    if converter not in row.quality:
+        return {}
+    return row.drafts(converter, resolve_parameters(step, overrides, converter=converter))
+
+
+def refuse_drafts(step: Step, overrides: Mapping[str, Any], converter: str) -> None:
+    """Raises PresetError where an "auto" step is left with somebody who makes only drafts."""
+    found = drafts(step, overrides, converter)
+    if found:
+        told = " ".join(f"{role}: {words}" for role, words in found.items())
+        raise PresetError(
+            f"{step.conversion}: on this machine only a draft can be made of {', '.join(found)}. {told}",
+            remedy=f'To have it all the same, write converter = "{converter}" into the step; or give the '
+            "bridge a key: bridge login",
+        )
 
 
 def input_of(preset: Preset) -> Input:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bridge.conversions.catalogue import CATALOGUE
 from bridge.converters.base import Artifact, Capability, ConversionRequest, Lane, Progress, Quote, Ticket
 from bridge.errors import AudioError, BridgeError, Cancelled, TicketLost
 from bridge.jobs.model import Fingerprint, Source
@@ -77,7 +78,7 @@ class FakeConverter:
         """Nothing to do: `poll` looks anew each time."""
 
     def capabilities(self) -> Mapping[str, Capability]:
-        return {"audio_to_midi": Capability(available=True)}
+        return dict.fromkeys(CATALOGUE, Capability(available=True))
 
     def fingerprint(self, conversion: str) -> Mapping[str, str]:
         return {"fake": conversion}

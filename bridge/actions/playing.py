@@ -11,7 +11,7 @@ from bridge.conversions import catalogue
 from bridge.errors import NoMidi, PresetError, WrongUse
 from bridge.jobs.model import JobState
 from bridge.midi.messages import Errand, Follow, Halt, Loop, Panic, Quantum, Tap, Tempo, Transport
-from bridge.presets import Step, input_of, knows_parameters, resolve_parameters
+from bridge.presets import Step, input_of, knows_parameters, lacks
 
 MOST_LOOKED_AT = 50
 WHENS = (*get_args(Quantum), "armed")
@@ -162,7 +162,7 @@ def _is_complete(step: Step) -> bool:
     row = catalogue.conversion(step.conversion)
     converters = row.quality if step.converter == "auto" else [step.converter]
     able = (one for one in converters if knows_parameters(step, {}, converter=one))
-    return any(not row.missing(resolve_parameters(step, {}, converter=one)) for one in able)
+    return any(not lacks(step, {}, converter=one) for one in able)
 
 
 def reload_controls(bridge: Bridge, arguments: Arguments) -> Result:  # noqa: ARG001  an action's shape

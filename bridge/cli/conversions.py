@@ -55,7 +55,10 @@ def _show(row: Conversion) -> None:
     output.say()
     output.table(
         ("result", "file", "asked for by", ""),
-        ((one.role, describe.suffix(one), describe.asked_by(one), one.about) for one in row.results),
+        (
+            (one.role, describe.suffix(one), describe.asked_by(one), describe.holds(one))
+            for one in row.results
+        ),
     )
     output.say()
     if row.tiers:

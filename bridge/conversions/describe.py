@@ -82,6 +82,8 @@ def _limits(parameter: Parameter) -> Iterator[str]:
         yield f"at most {high:g}{unit}"
     if parameter.choices:
         yield f"{', '.join(map(str, parameter.choices))}{unit}"
+    for name, choices in parameter.also.items():
+        yield f"on {CONVERTERS.get(name, name)} also {', '.join(map(str, choices))}"
     if parameter.multiple_of > 1:
         yield f"a multiple of {parameter.multiple_of}{unit}"
     if parameter.not_above:
@@ -103,10 +105,23 @@ def remarks(row: Conversion, parameter: Parameter) -> str:
         words.append("Must be given.")
     elif any(parameter.name in group for group in row.one_of):
         group = next(group for group in row.one_of if parameter.name in group)
-        words.append(f"One of {', '.join(group)} must be given.")
+        words.append(f"One of {', '.join(group)} must be given{_to(row, group)}.")
     if parameter.evidence != "docs":
         words.append(f"({EVIDENCE[parameter.evidence].capitalize()}.)")
     return " ".join(words)
+
+
+def _to(row: Conversion, group: tuple[str, ...]) -> str:
+    """To whom, where not all converters know the whole group."""
+    rows = [one for one in row.parameters if one.name in group and one.only]
+    names = [name for name in row.quality if all(name in one.only for one in rows)]
+    return "" if len(names) == len(row.quality) else f" to {', '.join(CONVERTERS[name] for name in names)}"
+
+
+def holds(result: Result) -> str:
+    """What it is, and where a draft of it is made, what it is not."""
+    drafts = (f"On {CONVERTERS.get(name, name)} a draft: {words}" for name, words in result.drafts.items())
+    return " ".join((result.about, *drafts))
 
 
 def suffix(result: Result) -> str:
@@ -161,7 +176,14 @@ def as_data(row: Conversion) -> dict[str, Any]:
         "parameters": [_parameter_data(row, one) for one in row.parameters],
         "one_of": [list(group) for group in row.one_of],
         "results": [
-            {"role": one.role, "suffix": one.suffix, "about": one.about, "when": one.when, "item": one.item}
+            {
+                "role": one.role,
+                "suffix": one.suffix,
+                "about": one.about,
+                "when": one.when,
+                "item": one.item,
+                "drafts": dict(one.drafts),
+            }
             for one in row.results
         ],
         "prices_usd": {
@@ -201,6 +223,7 @@ def _parameter_data(row: Conversion, one: Parameter) -> dict[str, Any]:
         "low": one.low,
         "high": one.high,
         "choices": list(one.choices),
+        "also": {name: list(choices) for name, choices in one.also.items()},
         "required": one.required,
         "max_chars": one.max_chars,
         "multiple_of": one.multiple_of,

@@ -11,7 +11,6 @@ from bridge.conversions.parts import (
     AUDIO_URL,
     HOURS_S,
     ONLY_LOCAL,
-    ONLY_MUSICGPT,
     PITCH,
     TRIM_SILENCE,
     VOICE_ID,
@@ -102,20 +101,11 @@ EXTRACTION = Conversion(
             "stems",
             "list",
             ("vocals", "instrumental"),
-            "Which ones; each kind costs.",
+            "Which ones; each kind costs. By itself this machine knows vocals and instrumental, and drafts "
+            "of drums, bass and other; more with a model of your own.",
             choices=tuple(STEMS),
+            also={LOCAL: tuple(ONLY_LOCAL_STEMS)},
             required=True,
-            only=ONLY_MUSICGPT,
-        ),
-        Parameter(
-            "stems",
-            "list",
-            ("vocals", "instrumental"),
-            "Which ones. By itself this machine knows vocals and instrumental, and drafts of drums, bass and "
-            "other; more with a model of your own. residual is what is left.",
-            choices=(*STEMS, *ONLY_LOCAL_STEMS),
-            required=True,
-            only=ONLY_LOCAL,
         ),
         Parameter(
             "model",

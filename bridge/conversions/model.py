@@ -6,7 +6,7 @@ import difflib
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -52,6 +52,8 @@ class Parameter:
     """The parameter whose value this one must not exceed."""
     choices: tuple[Any, ...] = ()
     """The values it may have, of a list each item; empty: any."""
+    also: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    """For a converter: what it may also have there."""
     required: bool = False
     max_chars: int | None = None
     evidence: Evidence = "docs"
@@ -59,6 +61,11 @@ class Parameter:
     """False: it tells the bridge what to do, and never travels."""
     multiple_of: int = 1
     """Of a whole number: what it must be a multiple of."""
+
+    def of(self, converter: str) -> Parameter:
+        """As this converter knows it."""
+        more = self.also.get(converter)
+        return replace(self, choices=(*self.choices, *more), also={}) if more else self
 
     def parse(self, value: Any) -> Any:
         """`value` (also as text, as a command line gives it) in this parameter's kind.
@@ -181,7 +188,9 @@ class Conversion:
 
         Raises PresetError listing every unknown name and every value out of range.
         """
-        known = {row.name: row for row in self.parameters if not row.only or converter in row.only}
+        known = {
+            row.name: row.of(converter) for row in self.parameters if not row.only or converter in row.only
+        }
         values: dict[str, Any] = {
             name: None if row.default is None else row.parse(row.default) for name, row in known.items()
         }
@@ -207,7 +216,7 @@ class Conversion:
     def missing(self, values: Mapping[str, Any]) -> list[str]:
         """What must still be given, each in words; empty where nothing is missing."""
         lacking = [
-            f"{row.name} must be given: {row.about.removesuffix('.')}"
+            f"{row.name} must be given: {row.about.partition('. ')[0].removesuffix('.')}"
             for row in self.parameters
             if row.required and row.name in values and _is_empty(values[row.name])
         ]

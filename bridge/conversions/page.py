@@ -91,7 +91,10 @@ def _parameters(row: Conversion) -> Iterator[str]:
 def _results(row: Conversion) -> Iterator[str]:
     yield _table(
         ("result", "file", "asked for by", ""),
-        ((f"`{one.role}`", describe.suffix(one), describe.asked_by(one), one.about) for one in row.results),
+        (
+            (f"`{one.role}`", describe.suffix(one), describe.asked_by(one), describe.holds(one))
+            for one in row.results
+        ),
     )
 
 

@@ -154,7 +154,7 @@ FILE_CONVERT = Conversion(
     ),
     results=(Result("converted", "", "The file in the format that was asked for."),),
     tiers={"": per_minute((0.002, 0.0008), (0.003, 0.0011), (0.006, 0.0022))},
-    quality=frozen(local="good", musicgpt="good"),
+    quality=frozen(local="studio", musicgpt="good"),
     webhook_label="File Conversion",
 )
 

@@ -24,10 +24,17 @@ from bridge.engine.worker import Call, Worker
 from bridge.errors import BridgeError, ModelError, TicketLost, TryLater, WorkerDied
 from bridge.jobs.model import Fingerprint, Source
 
-NEEDS_MODELS: Mapping[str, tuple[str, ...]] = {"audio_to_midi": ("basic-pitch", "swift-f0")}
+NEEDS_MODELS: Mapping[str, tuple[str, ...]] = {
+    "audio_to_midi": ("basic-pitch", "swift-f0"),
+    "extract_key_bpm": ("beatnet",),
+    "Extraction": ("spleeter",),
+}
 """For each conversion: the models that the engine needs for it."""
 
-FETCHES_MODELS: Mapping[str, tuple[str, ...]] = {"audio_to_midi": ("transkun",)}
+FETCHES_MODELS: Mapping[str, tuple[str, ...]] = {
+    "audio_to_midi": ("transkun",),
+    "denoise": ("nsnet2", "deepfilternet"),
+}
 """For each conversion: the models that the engine fetches when they are first asked for."""
 
 KEPT_RESULTS = 32

@@ -27,6 +27,7 @@ from bridge.delivery.placing import (
 from bridge.delivery.provenance import provenance
 from bridge.delivery.render import file_name, render
 from bridge.delivery.streaming import AFTER_RESTART, Streaming, is_playable, play_id
+from bridge.delivery.together import Voice, common_name, render_together
 from bridge.errors import BridgeError, DeliveryError, JournalError
 from bridge.jobs import plan
 from bridge.jobs.cache import file_sha256
@@ -247,6 +248,8 @@ class DeliveryDesk:
         self, delivery: DeliveryRecord, job: JobRecord, part: PartRecord
     ) -> tuple[Content, Path, str] | None:
         """What is written, under which name, what to say about it. None: the cache has it no more."""
+        if delivery.kind == plan.TOGETHER:
+            return self._together(delivery, job)
         context = self.context(job, part)
         fields = {"bounce": part.path.stem, "preset": job.preset}
         if delivery.kind == plan.SIDECAR:
@@ -264,6 +267,27 @@ class DeliveryDesk:
             return None
         fields |= {"role": artifact.role, "step": made_by.step, "from": fed_by, "ext": rendered.extension}
         return rendered.content, file_name(delivery.settings["pattern"], fields), rendered.note
+
+    def _together(self, delivery: DeliveryRecord, job: JobRecord) -> tuple[Content, Path, str] | None:
+        """What was heard in all stems and parts, as one file."""
+        artifacts = [self._journal.artifact(one) for one in delivery.settings["artifacts"]]
+        if not all(map(_is_whole, artifacts)):
+            return None
+        voices = [self._voice(one, job) for one in artifacts]
+        try:
+            rendered = render_together(voices, delivery.settings)
+        except ValueError:  # notes of another version of the bridge
+            return None
+        name = common_name(list(dict.fromkeys(one.bounce for one in voices)))
+        fields = {"bounce": name, "preset": job.preset, "role": "midi", "from": "all", "ext": "mid"}
+        fields["step"] = self._journal.conversion(artifacts[0].conversion_id).step
+        return rendered.content, file_name(delivery.settings["pattern"], fields), rendered.note
+
+    def _voice(self, artifact: ArtifactRecord, job: JobRecord) -> Voice:
+        part = self._journal.part(self._journal.conversion(artifact.conversion_id).part_id)
+        fed_by, _ = self._track_name(artifact, part)
+        role = "" if fed_by == SOURCE else fed_by
+        return Voice(artifact, role, part.path.stem, self.context(job, part))
 
     def _track_name(self, artifact: ArtifactRecord, part: PartRecord) -> tuple[str, str]:
         """The role of what the result was made from, and what a track of its notes is called."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import mimetypes
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,7 +13,7 @@ from typing import Any
 
 from bridge.delivery.placing import Content
 from bridge.jobs.records import ArtifactRecord
-from bridge.media.midi_files import MidiFileResult, MidiStart, notes_to_smf
+from bridge.media.midi_files import MidiFileResult, MidiStart, Track, tracks_to_smf
 from bridge.media.musical_context import ASSUMED_TEMPO_BPM, MusicalContext
 from bridge.media.musical_time import Timeline
 from bridge.media.notes import NOTES_MEDIA_TYPE, Transcription, transcription_from_json
@@ -52,14 +52,14 @@ def _midi(
     artifact: ArtifactRecord, context: MusicalContext, settings: Mapping[str, Any], track_name: str
 ) -> Rendered:
     heard = transcription_from_json(json.loads(artifact.path.read_text(encoding="utf-8")))
-    made, word = _smf(heard, context.timeline, settings, track_name)
+    made, word = smf_of([Track(heard, track_name)], context.timeline, settings)
     about = str(artifact.about.get("note", ""))
-    words = [_notes_words(heard), context.note(), *_about_words(heard), *_made_words(made), word, about]
+    words = [_notes_words(heard), context.note(), *_about_words(heard), *made_words(made), word, about]
     return Rendered(Content.of_bytes(made.data), "mid", ", ".join(filter(None, words)))
 
 
-def _smf(
-    heard: Transcription, timeline: Timeline, settings: Mapping[str, Any], track_name: str
+def smf_of(
+    tracks: Sequence[Track], timeline: Timeline, settings: Mapping[str, Any]
 ) -> tuple[MidiFileResult, str]:
     """The MIDI file as the delivery wants it, else as near to that as a file can be, and a word on it."""
     ways: tuple[tuple[Timeline, MidiStart, str], ...] = (
@@ -70,7 +70,7 @@ def _smf(
     how = _quantise(settings.get("quantise"))
     for one, start, word in ways:
         with suppress(ValueError):
-            return notes_to_smf(heard, one, track_name=track_name, start=start, quantise=how), word
+            return tracks_to_smf(tracks, one, start=start, quantise=how), word
     raise ValueError("these notes fit into no MIDI file")
 
 
@@ -85,7 +85,7 @@ def _about_words(heard: Transcription) -> list[str]:
     return [f"heard as {material}{best}"] if material else []
 
 
-def _made_words(made: MidiFileResult) -> Iterator[str]:
+def made_words(made: MidiFileResult) -> Iterator[str]:
     if made.drift_s * 1000 >= WORTH_A_WORD_MS:
         yield f"within {made.drift_s * 1000:.2f} ms of the project's tempo map"
     if not made.bars_kept:

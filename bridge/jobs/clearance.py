@@ -16,6 +16,7 @@ from bridge.errors import NeedsConsent, NotAllowed, PaidAgain, Rejected
 from bridge.jobs.budget import NO_CAPS, Bill, Caps, usd_words
 from bridge.jobs.records import ConversionRecord, JobRecord
 from bridge.jobs.views import Views
+from bridge.presets import Preset, refuse_drafts
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,17 @@ def clear(
 ) -> Bill | None:
     """The bill of what may be sent; None where it costs nothing and stays here.
 
-    Raises Rejected for what is incomplete, NotAllowed for what must not be sent, NeedsConsent and PaidAgain
-    where the musician is asked first.
+    Raises Rejected for what is incomplete, PresetError for a draft that nobody asked for, NotAllowed for what
+    must not be sent, NeedsConsent and PaidAgain where the musician is asked first.
     """
     lacking = row.missing(request.parameters)
     if lacking:
         raise Rejected(f"{'; '.join(lacking)}.", remedy="Say it with --set NAME=VALUE, or in the preset.")
-    if not converter.remote:
-        return None
     job, part = journal.job(conversion.job_id), journal.part(conversion.part_id)
     assert job is not None
+    if not converter.remote:
+        _check_drafts(job, conversion)
+        return None
     _check_private(rules, job, (part.path, *_named_files(request.parameters)))
     quote = converter.quote(conversion.conversion, request.parameters, request.duration_s)
     if job.again_of is not None:
@@ -63,6 +65,14 @@ def clear(
     if not conversion.pay_again:
         _check_paid(journal, request.key, job, quote)
     return Bill(quote.usd, rules.caps, nonce=uuid.uuid4().hex)
+
+
+def _check_drafts(job: JobRecord, conversion: ConversionRecord) -> None:
+    """Once more: whoever was to do it when the job was made may not be there any longer."""
+    steps = Preset.model_validate(job.preset_data).steps
+    step = next((one for one in steps if one.name == conversion.step), None)
+    if step is not None and step.converter == "auto":
+        refuse_drafts(step, job.overrides, conversion.converter)
 
 
 FILES = ("reference_audio_file", "upload_id")

@@ -14,7 +14,7 @@ from typing import Any
 
 from bridge.clock import Clock
 from bridge.conversions import catalogue
-from bridge.conversions.model import LOCAL
+from bridge.conversions.model import LOCAL, MUSICGPT
 from bridge.converters.base import ConversionRequest, Converter, Progress, Ticket
 from bridge.crash_points import reach
 from bridge.errors import BridgeError, Cancelled, ConverterError, NotSent, TicketLost
@@ -33,7 +33,7 @@ from bridge.jobs.records import ConversionRecord
 from bridge.jobs.sending import Sending
 from bridge.jobs.setbacks import Setbacks
 from bridge.jobs.store import Journal
-from bridge.presets import Preset, Step, knows_parameters
+from bridge.presets import Preset, Step, drafts, knows_parameters, lacks, refuse_drafts
 
 C = ConversionState
 
@@ -90,32 +90,43 @@ class ConversionSteps:
     ) -> str:
         """Who does this step: whom the preset names; else MusicGPT with a key, the local engine without.
 
-        A private folder's audio never leaves the machine; a local draft is used only when it is named, and
+        What this machine does in studio quality is done here: nobody pays for what cannot be better. A
+        private folder's audio never leaves the machine; a local draft is used only when it is named, and
         nobody is chosen who does not know what is asked for, or for whom the audio is too long.
         """
         if step.converter != "auto":
             return step.converter
         row = catalogue.conversion(step.conversion)
-        for name in ("musicgpt", "local"):
-            allowed = not (private and name != LOCAL) and name in row.quality
-            draft = name == LOCAL and row.quality.get(name) == "draft"
-            too_long = duration_s > row.max_input_s.get(name, math.inf)
-            converter = self._converters.get(name)
-            if not allowed or draft or too_long or converter is None:
-                continue
-            if self._can(converter, row.name) and knows_parameters(step, overrides, converter=name):
-                return name
-        return LOCAL
+        able = [
+            name
+            for name in ((LOCAL, MUSICGPT) if row.quality.get(LOCAL) == "studio" else (MUSICGPT, LOCAL))
+            if not (private and name != LOCAL)
+            and name in row.quality
+            and duration_s <= row.max_input_s.get(name, math.inf)
+            and self._can(name, row.name)
+            and knows_parameters(step, overrides, converter=name)
+            and not drafts(step, overrides, name)
+        ]
+        # Who has all that it needs goes before who would have to ask for more.
+        complete = (name for name in able if not lacks(step, overrides, converter=name))
+        return next(complete, able[0] if able else LOCAL)
 
-    def _can(self, converter: Converter, conversion: str) -> bool:
-        capability = converter.capabilities().get(conversion)
+    def _can(self, name: str, conversion: str) -> bool:
+        converter = self._converters.get(name)
+        capability = converter.capabilities().get(conversion) if converter is not None else None
         return capability is not None and capability.available
 
     def plan_source(
         self, preset: Preset, request: JobRequest, duration_s: float = 0.0
     ) -> list[PlannedConversion]:
-        """The conversions that begin with the bounce itself."""
+        """The conversions that begin with the bounce itself.
+
+        Raises PresetError where some step, also a later one, would be a draft that nobody asked for.
+        """
         choose = self._chooser(request.overrides, private=request.private, duration_s=duration_s)
+        for step in preset.steps:
+            if step.converter == "auto":
+                refuse_drafts(step, request.overrides, choose(step))
         return plan.from_source(preset, request.overrides, choose)
 
     def request_for(self, planned: PlannedConversion, source: Source) -> ConversionRequest:

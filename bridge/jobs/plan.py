@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from bridge.jobs.model import PlannedConversion, PlannedDelivery
+from bridge.media.notes import Material
 from bridge.presets import SOURCE, Deliver, Preset, Step, resolve_parameters
 
 ChooseConverter = Callable[[Step], str]
@@ -13,7 +14,21 @@ ChooseConverter = Callable[[Step], str]
 ARTIFACT = "artifact"
 SIDECAR = "sidecar"
 STREAM = "stream"
+TOGETHER = "together"
 KIND_OF = {"project_folder": ARTIFACT, "stream": STREAM}
+
+MATERIAL_OF: Mapping[str, Material] = {
+    "vocals": "voice",
+    "lead_vocal": "voice",
+    "back_vocal": "voice",
+    "male_vocal": "voice",
+    "female_vocal": "voice",
+    "bass": "bass",
+    "guitar": "guitar",
+    "piano": "piano",
+    "drums": "drums",
+}
+"""What plays in a stem: nobody has to hear what is known."""
 
 
 def from_source(
@@ -33,7 +48,7 @@ def from_artifacts(
     """What the `(artifact id, role)` pairs that `step` returned lead to."""
     placed = list(artifacts)
     conversions = [
-        _planned(later, overrides, choose, artifact_id)
+        _planned(later, overrides, choose, artifact_id, role)
         for later in preset.steps
         for artifact_id, role in placed
         if _means(later.from_, step, role)
@@ -42,9 +57,29 @@ def from_artifacts(
         PlannedDelivery(kind=KIND_OF[deliver.to], settings=_settings(deliver), artifact_id=artifact_id)
         for deliver in preset.deliver
         for artifact_id, role in placed
-        if deliver.from_ == "*" or _means(deliver.from_, step, role)
+        if not deliver.together and _is_meant(deliver, step, role)
     ]
     return conversions, deliveries
+
+
+def together(
+    preset_data: Mapping[str, Any], results: Iterable[tuple[int, str, str]], made: Collection[list[int]]
+) -> list[PlannedDelivery]:
+    """What goes into one file once all of a job is there; `results` are its (artifact id, step, role).
+
+    `made`: the artifacts of each such file that was planned before; the same is not planned twice.
+    """
+    if not any(deliver.get("together") for deliver in preset_data.get("deliver", ())):
+        return []
+    placed = list(results)
+    planned = []
+    for deliver in Preset.model_validate(preset_data).deliver:
+        found = [artifact for artifact, step, role in placed if _is_meant(deliver, step, role)]
+        if deliver.together and found and found not in made:
+            planned.append(
+                PlannedDelivery(kind=TOGETHER, settings={**_settings(deliver), "artifacts": found})
+            )
+    return planned
 
 
 def sidecar(preset: Preset) -> PlannedDelivery | None:
@@ -55,16 +90,27 @@ def sidecar(preset: Preset) -> PlannedDelivery | None:
 
 
 def _planned(
-    step: Step, overrides: Mapping[str, Any], choose: ChooseConverter, artifact_id: int | None = None
+    step: Step,
+    overrides: Mapping[str, Any],
+    choose: ChooseConverter,
+    artifact_id: int | None = None,
+    role: str = "",
 ) -> PlannedConversion:
     converter = choose(step)
+    parameters = resolve_parameters(step, overrides, converter=converter)
+    if parameters.get("material") == "auto" and step.conversion == "audio_to_midi":
+        parameters["material"] = MATERIAL_OF.get(role, "auto")
     return PlannedConversion(
         step=step.name,
         conversion=step.conversion,
         converter=converter,
-        parameters=resolve_parameters(step, overrides, converter=converter),
+        parameters=parameters,
         artifact_id=artifact_id,
     )
+
+
+def _is_meant(deliver: Deliver, step: str, role: str) -> bool:
+    return deliver.from_ == "*" or _means(deliver.from_, step, role)
 
 
 def _means(reference: str, step: str, role: str) -> bool:

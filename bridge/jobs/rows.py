@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from bridge.clock import Clock
 from bridge.errors import BridgeError, SameUnderWayError, StaleJobError
+from bridge.jobs import plan
 from bridge.jobs.model import (
+    CONVERSION_OPEN,
     ConversionState,
     DeliveryState,
     Fingerprint,
@@ -149,13 +151,13 @@ class Rows(Views):
                     job_id,
                     part_id,
                     rank,
-                    plan.step,
-                    plan.conversion,
-                    plan.converter,
-                    json.dumps(dict(plan.parameters)),
-                    plan.artifact_id,
+                    one.step,
+                    one.conversion,
+                    one.converter,
+                    json.dumps(dict(one.parameters)),
+                    one.artifact_id,
                 )
-                for plan in planned
+                for one in planned
             ],
         )
 
@@ -167,8 +169,8 @@ class Rows(Views):
             "INSERT INTO deliveries (job_id, part_id, rank, kind, settings_json, artifact_id, state)"
             " VALUES (?, ?, ?, ?, ?, ?, 'pending')",
             [
-                (job_id, part_id, rank, plan.kind, json.dumps(dict(plan.settings)), plan.artifact_id)
-                for plan in planned
+                (job_id, part_id, rank, one.kind, json.dumps(dict(one.settings)), one.artifact_id)
+                for one in planned
             ],
         )
 
@@ -177,6 +179,7 @@ class Rows(Views):
     ) -> None:
         before = db.execute("SELECT state FROM jobs WHERE id = ?", (job_id,)).fetchone()["state"]
         conversions = db.execute("SELECT state FROM conversions WHERE job_id = ?", (job_id,)).fetchall()
+        self._plan_together(db, job_id, {ConversionState(row["state"]) for row in conversions})
         deliveries = db.execute("SELECT state FROM deliveries WHERE job_id = ?", (job_id,)).fetchall()
         unreadable = db.execute(
             "SELECT 1 FROM parts WHERE job_id = ? AND error_json IS NOT NULL", (job_id,)
@@ -192,6 +195,28 @@ class Rows(Views):
         if state != before:
             plain_error = error.to_json() if isinstance(error, BridgeError) else error
             self._event("job.state", job_id, state=state, before=before, error=plain_error)
+
+    def _plan_together(self, db: sqlite3.Connection, job_id: int, states: Set[ConversionState]) -> None:
+        """Once no conversion is open: the deliveries of what goes into one file."""
+        if ConversionState.DONE not in states or states & (CONVERSION_OPEN | {ConversionState.CANCELLED}):
+            return
+        job = db.execute("SELECT preset_json FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        results = db.execute(
+            "SELECT a.id, c.step, a.role FROM artifacts a JOIN conversions c ON c.id = a.conversion_id"
+            " WHERE c.job_id = ? ORDER BY c.part_id, c.artifact_id, a.id",
+            (job_id,),
+        ).fetchall()
+        made = db.execute(
+            "SELECT settings_json FROM deliveries WHERE job_id = ? AND kind = ?", (job_id, plan.TOGETHER)
+        ).fetchall()
+        planned = plan.together(
+            json.loads(job["preset_json"]),
+            [tuple(row) for row in results],
+            [json.loads(row["settings_json"])["artifacts"] for row in made],
+        )
+        if planned:
+            part = db.execute("SELECT min(id) AS id FROM parts WHERE job_id = ?", (job_id,)).fetchone()
+            self._insert_deliveries(db, job_id, part["id"], planned)
 
     def _insert_artifact(self, db: sqlite3.Connection, conversion_id: int, artifact: NewArtifact) -> int:
         cursor = db.execute(

@@ -35,12 +35,12 @@ class Assigned:
     unbent: int = 0
 
 
-def on_channels(notes: Sequence[PlacedNote], mode: PitchBends, *, drums: bool) -> Assigned:
-    """Gives every note its channel; `notes` are in order of time."""
+def on_channels(notes: Sequence[PlacedNote], mode: PitchBends, *, drums: bool, channel: int = 0) -> Assigned:
+    """Gives every note its channel; `notes` are in order of time. `channel`: where nothing bends."""
     if drums:
         return Assigned(tuple(replace(note, channel=DRUM_CHANNEL, bends=()) for note in notes))
     if mode == "off":
-        return Assigned(tuple(replace(note, channel=0, bends=()) for note in notes))
+        return Assigned(tuple(replace(note, channel=channel, bends=()) for note in notes))
     return _mpe(notes) if mode == "mpe" else _per_note(notes)
 
 

@@ -1,14 +1,15 @@
 """Notes written as MIDI in the project's time. Pure.
 
 Standard MIDI Files of type 1, 960 ticks a quarter note: tempo map, meters, keys and markers on track 0, the
-notes on track 1 (The Complete MIDI 1.0 Detailed Specification, Standard MIDI Files 1.0).
+notes of each instrument on one of the others (The Complete MIDI 1.0 Detailed Specification, Standard MIDI
+Files 1.0).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal, get_args
 
@@ -23,7 +24,8 @@ from bridge.media.notes import Transcription, check_range, check_transcription
 from bridge.media.quantise import Quantise
 
 __all__ = [
-    "LAST_TICK", "PPQN", "MidiFileResult", "MidiStart", "notes_to_smf", "smf_timeline", "smf_to_notes",
+    "LAST_TICK", "PPQN", "MidiFileResult", "MidiStart", "Track", "notes_to_smf", "smf_timeline",
+    "smf_to_notes", "tracks_to_smf",
 ]  # fmt: skip
 
 MidiStart = Literal["bounce", "bar", "project"]
@@ -33,6 +35,20 @@ _ROUNDING_TICKS = Fraction(1, 1_000_000)
 # A synthesizer lets a note die away: bends are undone after that, so that nobody hears it.
 _RELEASE_S = Fraction(1, 4)
 _SUSTAIN, _DOWN, _UP = 64, 127, 0
+
+
+@dataclass(frozen=True)
+class Track:
+    """The notes of one instrument. `program` 0..127 is its sound; `channel` 0..15 where no note bends.
+
+    `start_s` is where its audio begins on the project's timeline; None: where the timeline says.
+    """
+
+    heard: Transcription
+    name: str
+    program: int | None = None
+    channel: int = 0
+    start_s: Fraction | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +79,17 @@ def notes_to_smf(
     quantise: Quantise | None = None,
     program: int | None = None,
 ) -> MidiFileResult:
+    """Writes what was heard as a MIDI file of one instrument; see `tracks_to_smf`."""
+    return tracks_to_smf([Track(heard, track_name, program)], timeline, start=start, quantise=quantise)
+
+
+def tracks_to_smf(
+    tracks: Sequence[Track],
+    timeline: Timeline,
+    *,
+    start: MidiStart = "bounce",
+    quantise: Quantise | None = None,
+) -> MidiFileResult:
     """Writes what was heard as a MIDI file that stands in the project's time.
 
     `start` says what tick 0 is: the audio's first sample ("bounce"), the bar line at or before it ("bar"), or
@@ -70,32 +97,65 @@ def notes_to_smf(
     once. The file ends with the audio, or with the last note if that is later. Drums go to channel 10.
     Raises ValueError, with the range, for values that cannot be.
     """
-    check_transcription(heard)
-    if program is not None:
-        check_range("program", program, 0, 127)
+    for track in tracks:
+        check_transcription(track.heard)
+        if track.program is not None:
+            check_range("program", track.program, 0, 127)
     origin = _origin(timeline, start)
-    bending = heard.pitch_bends != "off" and not heard.drums
-    placed = placed_notes(heard.notes, timeline, origin, how=quantise, bends=bending)
-    end_tick = _end_tick(heard, timeline, origin, placed)
+    laid = [_laid(track, timeline, origin, quantise) for track in tracks]
+    end_tick = max(one.end_tick for one in laid)
     head = conductor(timeline, origin, end_tick)
-    assigned = bends.on_channels(placed, heard.pitch_bends, drums=heard.drums)
-    events = [
-        *_note_events(assigned.notes),
-        *_bends(assigned.notes, heard, _release(timeline, origin, end_tick)),
-        *_programs(assigned.notes, heard, program),
-        *_pedal(assigned.notes, heard, timeline, origin, end_tick),
-    ]
-    tracks = (midi.track(track_name, head.events, end_tick), midi.track(track_name, events, end_tick))
+    written = [midi.track(one.track.name, one.events(end_tick), end_tick) for one in laid]
     return MidiFileResult(
-        data=midi.smf(tracks, ppqn=PPQN),
+        data=midi.smf((midi.track(tracks[0].name, head.events, end_tick), *written), ppqn=PPQN),
         drift_s=head.drift_s,
         start_beat=origin,
         end_tick=end_tick,
-        notes=len(placed),
-        left_out=len(heard.notes) - len(placed),
-        unbent=assigned.unbent,
+        notes=sum(len(one.notes) for one in laid),
+        left_out=sum(len(one.track.heard.notes) - len(one.notes) for one in laid),
+        unbent=sum(one.unbent for one in laid),
         bars_kept=head.bars_kept,
     )
+
+
+@dataclass(frozen=True)
+class _Laid:
+    """A track whose notes have their ticks and channels. `timeline` begins with its own audio."""
+
+    track: Track
+    timeline: Timeline
+    origin: Fraction
+    notes: tuple[PlacedNote, ...]
+    unbent: int
+    end_tick: int
+
+    def events(self, end_tick: int) -> list[Event]:
+        heard, channels = self.track.heard, self._channels()
+        return [
+            *_note_events(self.notes),
+            *_bends(self.notes, heard, _release(self.timeline, self.origin, end_tick)),
+            *_programs(channels, self.track.program),
+            *_pedal(channels, heard, self.timeline, self.origin, end_tick),
+        ]
+
+    def _channels(self) -> list[int]:
+        """Where a message for the whole instrument goes to; in MPE the master channel speaks for all."""
+        heard = self.track.heard
+        if heard.drums:
+            return [bends.DRUM_CHANNEL]
+        if heard.pitch_bends == "per_note":
+            return sorted({0, *(note.channel for note in self.notes)})
+        return [0 if heard.pitch_bends == "mpe" else self.track.channel]
+
+
+def _laid(track: Track, timeline: Timeline, origin: Fraction, quantise: Quantise | None) -> _Laid:
+    heard = track.heard
+    own = timeline if track.start_s is None else replace(timeline, start_s=track.start_s)
+    bending = heard.pitch_bends != "off" and not heard.drums
+    placed = placed_notes(heard.notes, own, origin, how=quantise, bends=bending)
+    end_tick = _end_tick(heard, own, origin, placed)
+    assigned = bends.on_channels(placed, heard.pitch_bends, drums=heard.drums, channel=track.channel)
+    return _Laid(track, own, origin, assigned.notes, assigned.unbent, end_tick)
 
 
 def _origin(timeline: Timeline, start: MidiStart) -> Fraction:
@@ -145,27 +205,17 @@ def _release(timeline: Timeline, origin: Fraction, end_tick: int) -> Callable[[i
     return released
 
 
-def _channels(notes: tuple[PlacedNote, ...], heard: Transcription) -> list[int]:
-    """The channels that a message for the whole instrument goes to; in MPE the master's speaks for all."""
-    if heard.drums:
-        return [bends.DRUM_CHANNEL]
-    if heard.pitch_bends == "per_note":
-        return sorted({0, *(note.channel for note in notes)})
-    return [0]
-
-
-def _programs(notes: tuple[PlacedNote, ...], heard: Transcription, program: int | None) -> list[Event]:
+def _programs(channels: Sequence[int], program: int | None) -> list[Event]:
     if program is None:
         return []
-    return [(0, bends.SETUP_RANK, midi.program(channel, program)) for channel in _channels(notes, heard)]
+    return [(0, bends.SETUP_RANK, midi.program(channel, program)) for channel in channels]
 
 
 def _pedal(
-    notes: tuple[PlacedNote, ...], heard: Transcription, timeline: Timeline, origin: Fraction, end_tick: int
+    channels: Sequence[int], heard: Transcription, timeline: Timeline, origin: Fraction, end_tick: int
 ) -> list[Event]:
     """The sustain pedal, up again at the end of the file at the latest."""
     events: list[Event] = []
-    channels = _channels(notes, heard)
     for span in heard.sustain:
         ticks = (ticks_at(timeline.beat_of_audio(time_s) - origin) for time_s in span)
         down, up = (min(end_tick, max(0, tick)) for tick in ticks)

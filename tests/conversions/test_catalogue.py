@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from bridge.conversions.catalogue import CATALOGUE, Conversion, Parameter, canonical, conversion
+from bridge.conversions.enhancement import LOCAL_STEMS
 from bridge.conversions.model import LOCAL, MUSICGPT
 from bridge.engine.note_decoding import DecodingOptions
 from bridge.engine.posteriors import LOWEST_PITCH, PITCHES
@@ -61,7 +62,8 @@ def test_each_choice_that_asks_for_a_result_is_one_that_can_be_made(row: Convers
     parameters = {one.name: one for one in row.parameters}
     for result in row.results:
         if result.item:
-            assert result.item in map(str, parameters[result.when].choices)
+            choices = (one for name in row.quality for one in parameters[result.when].of(name).choices)
+            assert result.item in map(str, choices)
 
 
 @pytest.mark.parametrize("row", CATALOGUE.values(), ids=lambda row: row.name)
@@ -95,6 +97,14 @@ def test_what_makes_something_new_is_never_taken_from_the_cache() -> None:
     assert {row.name for row in CATALOGUE.values() if LOCAL in row.quality} == {
         "audio_to_midi",
         "file_convert",
+        "extract_key_bpm",
+        "audio_cutter",
+        "audio_speed_changer",
+        "audio_mastering",
+        "Extraction",
+        "denoise",
+        "deecho",
+        "dereverb",
     }
 
 
@@ -208,6 +218,21 @@ def test_a_default_list_is_nobody_elses() -> None:
     assert CATALOGUE["Extraction"].resolve({}, converter=MUSICGPT)["stems"] == ["vocals", "instrumental"]
 
 
+def test_a_choice_of_one_converter_is_none_of_the_others() -> None:
+    row = CATALOGUE["Extraction"]
+    assert row.resolve({"stems": "vocals,residual"}, converter=LOCAL)["stems"] == ["vocals", "residual"]
+    with pytest.raises(PresetError, match=r"stems: must be one of vocals, .*not 'residual'"):
+        row.resolve({"stems": "vocals,residual"}, converter=MUSICGPT)
+
+
+def test_what_is_asked_for_is_as_good_as_the_worst_of_it() -> None:
+    row = CATALOGUE["Extraction"]
+    assert row.quality_of(LOCAL, {"stems": ["vocals", "instrumental"]}) == "good"
+    assert row.quality_of(LOCAL, {"stems": ["vocals", "drums"]}) == "draft"
+    assert row.quality_of(MUSICGPT, {"stems": ["vocals", "drums"]}) == "good"
+    assert row.drafts(LOCAL, {"stems": ["vocals", "bass"]}) == {"bass": LOCAL_STEMS["bass"]}
+
+
 # What is asked for, and what is missing
 
 
@@ -226,9 +251,9 @@ def test_a_row_returns_what_its_parameters_ask_for() -> None:
     assert "lyrics_times_2" in _asked("extend", lyrics_timestamps=True)
 
 
-def _missing(name: str, **given: Any) -> list[str]:
+def _missing(name: str, converter: str = MUSICGPT, **given: Any) -> list[str]:
     row = CATALOGUE[name]
-    return row.missing(row.resolve(given, converter=MUSICGPT))
+    return row.missing(row.resolve(given, converter=converter))
 
 
 def test_what_must_still_be_given_is_told_in_words() -> None:
@@ -239,6 +264,7 @@ def test_what_must_still_be_given_is_told_in_words() -> None:
     assert _missing("TextToSpeech", text="Hello", voice_id="v") == []
     assert _missing("MusicAI", lyrics="la") == []
     assert _missing("MusicAI", prompt="") == ["one of prompt, lyrics, music_style must be given"]
+    assert _missing("audio_mastering", converter=LOCAL) == [], "it masters without a reference too"
     assert _missing("audio_mastering") == ["one of reference_audio_url, reference_audio_file must be given"]
 
 

@@ -60,6 +60,10 @@ def test_links_inside_the_page_lead_to_a_heading() -> None:
         (Parameter("a", "int", 16, "A.", unit="pixels", multiple_of=16), "a multiple of 16 pixels"),
         (Parameter("a", "float", 1, "A.", low=1, high=2, not_above="b"), "1 to 2; not above b"),
         (Parameter("a", "text", None, "A.", max_chars=300), "at most 300 characters"),
+        (
+            Parameter("a", "text", "b", "A.", choices=("b",), also={"local": ("c",)}),
+            "b; on this machine also c",
+        ),
         (Parameter("a", "int", 0, "A.", unit="BPM"), "BPM"),
         (Parameter("a", "bool", None, "A."), ""),
     ],
@@ -74,6 +78,7 @@ def test_defaults_are_told_as_they_are_typed() -> None:
         "audio_url": "–",
         "stems": "vocals, instrumental",
         "preprocessing_options": "–",
+        "model": "auto",
         "eco_mode": "false",
         "trim_silence": "false",
     }
@@ -82,6 +87,10 @@ def test_defaults_are_told_as_they_are_typed() -> None:
 def test_what_asks_for_a_result_is_told() -> None:
     assert describe.asked_by(Result("a", "wav", "A.")) == ""
     assert describe.asked_by(Result("a", "wav", "A.", when="b")) == "b"
+    assert (
+        describe.holds(Result("a", "wav", "A.", drafts={"local": "No B."}))
+        == "A. On this machine a draft: No B."
+    )
     assert describe.asked_by(Result("a", "wav", "A.", when="stems", item="drums")) == "stems: drums"
 
 
@@ -90,6 +99,10 @@ def test_what_must_be_given_and_what_nobody_has_documented_is_said() -> None:
     remarks = {one.name: describe.remarks(speech, one) for one in speech.parameters}
     assert remarks["text"] == "What is spoken. Must be given."
     assert remarks["voice_id"].endswith("One of sample_audio_url, voice_id must be given.")
+    mastering = CATALOGUE["audio_mastering"]
+    remarks = {one.name: describe.remarks(mastering, one) for one in mastering.parameters}
+    group = "One of reference_audio_url, reference_audio_file must be given to MusicGPT."
+    assert remarks["reference_audio_file"].endswith(group)
     (upload,) = (one for one in song.parameters if one.name == "upload_id")
     assert describe.remarks(song, upload).endswith("(Deduced, not documented.)")
 

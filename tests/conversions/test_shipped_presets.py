@@ -81,15 +81,13 @@ def test_a_step_that_only_musicgpt_can_do_names_it(path: Path) -> None:
         assert step.converter in able if len(able) == 1 else step.converter in {"auto", *able}
 
 
-def test_stems_and_their_notes_are_named_alike() -> None:
-    preset = load(SHIPPED / "stems-to-midi.toml")
+@pytest.mark.parametrize("name", ["stems-to-midi", "stems-to-midi-here"])
+def test_the_notes_of_all_stems_become_one_file(name: str) -> None:
+    preset = load(SHIPPED / f"{name}.toml")
     stems, notes = preset.steps
     assert notes.from_ == stems.name
     assert (notes.conversion, notes.converter) == ("audio_to_midi", "local")
-    assert [deliver.pattern for deliver in preset.deliver] == [
-        "{bounce}_{role}.{ext}",
-        "{bounce}_{from}.{ext}",
-    ]
+    assert [deliver.pattern for deliver in preset.deliver if deliver.together] == ["{bounce}.{ext}"]
 
 
 def test_the_documents_list_each_of_them() -> None:

@@ -28,7 +28,6 @@ from bridge.jobs.budget import Caps
 from bridge.jobs.clearance import SendingRules
 from bridge.jobs.model import ConversionState, JobState
 from bridge.jobs.records import JobDetail
-from bridge.presets import Step
 from bridge.testing import FakeConverter
 from support.journals import ANYTHING_GOES, MakeWorks, Works, add_job, job_in, planned, row_in
 from support.polling import eventually
@@ -530,15 +529,3 @@ def test_each_lane_has_places_of_its_own(
     eventually(lambda: len(works.journal.in_flight()) == 3, what="all places to be taken")
     works.runner._tick()
     assert sorted(one.conversion for one in paid.submitted) == ["audio_to_midi", "denoise", "denoise"]
-
-
-# Who does it
-
-
-def test_what_is_too_long_or_not_known_to_one_goes_to_who_can_do_it(make_works: MakeWorks) -> None:
-    works = make_works(start=False)
-    step = Step(name="notes", conversion="audio_to_midi")
-    assert works.steps.choose_converter(step, {}, private=False, duration_s=480.0) == "musicgpt"
-    assert works.steps.choose_converter(step, {}, private=False, duration_s=481.0) == "local"
-    assert works.steps.choose_converter(step, {}, private=True) == "local"
-    assert works.steps.choose_converter(step, {"material": "bass"}, private=False) == "local"

@@ -85,23 +85,34 @@ class Bench:
     ) -> int:
         """A job whose one conversion has just ended; gives the job's id."""
         preset = preset or preset_data()
+        job_id = self.begun(name, preset)
+        self.ended(job_id, preset, roles=roles, pitch=pitch)
+        return job_id
+
+    def begun(self, name: str, preset: Mapping[str, Any], *, join: int | None = None) -> int:
+        """A job, or a further part of the job `join`, whose one conversion is still queued."""
         path = self.folder / name
         request = request_of(path, project_folder=self.project, closed_at=self.clock.wall() - 1.0)
-        job_id = self.journal.create_job(request, preset, source_of(path), [planned(lowest_note=21)])
+        source, wanted = source_of(path), [planned(lowest_note=21)]
+        return self.journal.create_job(request, preset, source, wanted, join=join)
+
+    def ended(
+        self, job_id: int, preset: Mapping[str, Any], *, roles: tuple[str, ...] = ("midi",), pitch: int = 60
+    ) -> None:
+        """The job's first conversion that is queued comes to its end."""
         detail = self.journal.detail(job_id)
         assert detail is not None
-        conversion = detail.conversions[0].id
+        conversion = next(one.id for one in detail.conversions if one.state is C.QUEUED)
         for before, after in ((C.QUEUED, C.SUBMITTING), (C.SUBMITTING, C.RUNNING), (C.RUNNING, C.FETCHING)):
             self.journal.move_conversion(conversion, before, after)
         self.journal.finish_conversion(
             conversion,
             C.FETCHING,
-            [self._artifact(f"{job_id}-{role}", role, pitch) for role in roles],
+            [self._artifact(f"{conversion}-{role}", role, pitch) for role in roles],
             lambda placed: plan.from_artifacts(
                 Preset.model_validate(preset), "notes", placed, {}, lambda _: "local"
             ),
         )
-        return job_id
 
     def _artifact(self, name: str, role: str, pitch: int) -> Entry:
         notes = role == "midi"

@@ -7,8 +7,8 @@ from pathlib import Path
 from bridge.errors import ModelError
 
 
-def build(source: Path) -> bytes:
-    data = source.read_bytes()
-    if data.startswith(b"bad"):
-        raise ModelError("this cannot be made into a graph", file=source)
-    return b"graph of " + data[:8]
+def build(*sources: Path) -> bytes:
+    data = [source.read_bytes() for source in sources]
+    if data[0].startswith(b"bad"):
+        raise ModelError("this cannot be made into a graph", file=sources[0])
+    return b"graph of " + b"".join(one[:8] for one in data)
