@@ -213,6 +213,10 @@ class BridgeCore:
     def play(self, job_id: int, role: str, how: Mapping[str, Any]) -> Mapping[str, str]:
         return self.desk.play(job_id, role, how)
 
+    def pause(self, *, on: bool | None) -> bool:
+        self.worker.pause(on=not self.worker.paused if on is None else on)
+        return self.worker.paused
+
     def rescan(self) -> None:
         """Without triggers there is nothing to look through."""
 
@@ -302,6 +306,7 @@ class Daemon(BridgeCore):
             "folders": [trigger.status() for trigger in self.triggers],
             "engine": {
                 "running": self.worker.alive(),
+                "paused": self.worker.paused,
                 "restarts": self.supervisor.restarts()["engine"],
                 "conversions": {
                     name: {"available": one.available, "why_not": one.why_not}

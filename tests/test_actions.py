@@ -34,7 +34,7 @@ def bounce(tmp_path: Path) -> Path:
 def test_each_action_can_be_listed() -> None:
     assert set(ACTIONS) == {
         *("convert_latest", "convert_file", "convert_text", "quote", "allow_upload", "resolve"),
-        *("cancel", "retry", "redeliver", "rescan"),
+        *("cancel", "retry", "redeliver", "rescan", "pause"),
         *("stream", "slot", "stop", "loop", "panic", "tap_tempo", "tempo", "transport"),
         *("next_preset", "previous_preset", "select_preset", "reload_controls"),
     }
@@ -218,6 +218,15 @@ def test_redeliver_begins_nothing_when_a_part_is_gone(desk: Desk, bounce: Path) 
 def test_rescan_is_passed_on(desk: Desk) -> None:
     assert perform(desk, "rescan", {}) == {}
     assert desk.asked == [("rescan", 0)]
+
+
+@pytest.mark.parametrize(
+    ("given", "rests"), [({}, [True, False]), ({"on": "true"}, [True, True]), ({"on": False}, [False, False])]
+)
+def test_the_engine_rests_and_goes_on(desk: Desk, given: dict[str, object], rests: list[bool]) -> None:
+    assert [perform(desk, "pause", given)["paused"] for _ in range(2)] == rests
+    with pytest.raises(WrongUse, match="'on' must be true or false"):
+        perform(desk, "pause", {"on": "maybe"})
 
 
 # Money

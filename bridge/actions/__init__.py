@@ -29,7 +29,7 @@ from bridge.actions.playing import (
     transport,
     transport_of,
 )
-from bridge.actions.tending import allow_upload, cancel, quote, rescan, resolve, retry
+from bridge.actions.tending import allow_upload, cancel, pause, quote, rescan, resolve, retry
 from bridge.errors import WrongUse
 from bridge.toml_faults import did_you_mean
 
@@ -162,6 +162,12 @@ _ROWS = (
         {"preset": "its name"},
         select_preset,
         frozenset({"preset"}),
+    ),
+    Action(
+        "pause",
+        "Let the engine rest, as while you record, or go on.",
+        {"on": "true or false; without it the other way round"},
+        pause,
     ),
     Action("reload_controls", "Take up pads and keys of the settings anew.", {}, reload_controls),
     Action("rescan", "Look through all watched folders now.", {}, rescan),

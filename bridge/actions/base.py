@@ -104,6 +104,10 @@ class Bridge(Protocol):
 
     def rescan(self) -> None: ...
 
+    def pause(self, *, on: bool | None) -> bool:
+        """Lets the engine rest, or go on (None: the other way round); gives whether it rests now."""
+        ...
+
     @property
     def surface(self) -> Surface: ...
 

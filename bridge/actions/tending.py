@@ -62,6 +62,12 @@ def quote(bridge: Bridge, arguments: Arguments) -> Result:
     }
 
 
+def pause(bridge: Bridge, arguments: Arguments) -> Result:
+    on = None if arguments.get("on") is None else flag(arguments, "on")
+    rests = bridge.pause(on=on)
+    return {"paused": rests, "note": "the engine rests" if rests else "the engine works"}
+
+
 def rescan(bridge: Bridge, arguments: Arguments) -> Result:  # noqa: ARG001  an action's shape
     bridge.rescan()
     return {}

@@ -98,6 +98,8 @@ def _status_lines(facts: Mapping[str, Any]) -> Iterator[str]:
 
 def _engine_lines(engine: Mapping[str, Any]) -> Iterator[str]:
     state = "warm" if engine["running"] else "asleep, starts with the next bounce"
+    if engine["paused"]:
+        state = "paused; it goes on with: bridge trigger pause on=false"
     yield f"Engine: {state}" + (f", restarted {engine['restarts']} times" if engine["restarts"] else "")
     for name, one in engine["conversions"].items():
         if not one["available"]:

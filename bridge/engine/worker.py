@@ -1,9 +1,10 @@
 """`Worker`: an engine process with a pipe. Work in, progress and results out.
 
 The process is spawned, never forked, and runs at low priority: the DAW comes first. It has two lanes, so
-that looking at a fresh bounce (quick lane) never waits for a long conversion (main lane). Cancelling is
-cooperative; a second later the process is killed. It leaves when it had nothing to do for long, when its
-memory grows beyond the cap, and when the pipe closes: so it ends with the daemon even after `kill -9`.
+that looking at a fresh bounce (quick lane) never waits for a long conversion (main lane), which can be told
+to pause. Cancelling is cooperative; a second later the process is killed. It leaves when it had nothing to
+do for long, when its memory grows beyond the cap, and when the pipe closes: so it ends with the daemon even
+after `kill -9`.
 
 Messages are JSON, one a line; `worker_process.py` is the other end.
 """
@@ -30,7 +31,13 @@ Lane = Literal["quick", "main"]
 LANES: tuple[Lane, ...] = ("quick", "main")
 OUT_OF_MEMORY_EXIT = 70
 KILL_AFTER_S = 1.0
-_QUIET_LIBRARIES = {"ORT_LOGGING_LEVEL": "3"}
+_MANNERS = {
+    "ORT_LOGGING_LEVEL": "3",
+    # Numerical libraries take every core there is, and wait by spinning. The networks' threads are counted.
+    **dict.fromkeys(
+        ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
+    ),
+}
 MODULE = "bridge.engine.worker_process"
 
 
@@ -56,7 +63,7 @@ def engine_log(home: Path) -> Path:
 
 def spawn(log_file: Path | None, module: str = MODULE) -> subprocess.Popen[bytes]:
     """Starts an engine process, which loads while its `Worker` is still being made; it ends with its pipe."""
-    return child_process.spawn(module, log_file, _QUIET_LIBRARIES)
+    return child_process.spawn(module, log_file, _MANNERS)
 
 
 @dataclass(eq=False)
@@ -102,6 +109,7 @@ class Worker:
         self._ids = 0
         self._stopped = False
         self._crashed = False
+        self._paused = False
         self._reader: threading.Thread | None = None
         if process is not None:
             self._adopt(process)
@@ -141,6 +149,17 @@ class Worker:
                 timer.daemon = True
                 timer.start()
                 call.future.add_done_callback(lambda _: timer.cancel())
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    def pause(self, *, on: bool) -> None:
+        """Lets the work of the main lane rest where it is, or go on; also what comes, until it goes on."""
+        with self._lock:
+            self._paused = on
+            if self._process is not None:
+                self._send({"pause": on})
 
     def crashed(self) -> bool:
         """True when the process ended by accident and has not been started again."""
@@ -198,6 +217,8 @@ class Worker:
         self._process = process
         options = {name: getattr(self._options, name) for name in OPTIONS_TOLD}
         self._send({"options": options})
+        if self._paused:
+            self._send({"pause": True})
         self._reader = threading.Thread(
             target=self._read, args=(process,), name=f"worker-{self.name}", daemon=True
         )

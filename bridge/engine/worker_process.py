@@ -27,6 +27,8 @@ from bridge.errors import BridgeError, Cancelled, TryLater, WorkerError, WorkerO
 WATCH_EVERY_S = 0.2
 LOWEST_NICE = 19
 PROGRESS_EVERY_S = 0.1
+RESTING_TOLD_EVERY_S = 1.0
+PAUSED_LOOK_S = 0.1
 NO_ROOM_S = 10.0
 
 
@@ -58,6 +60,15 @@ class LaneRunner(threading.Thread):
         self._woken = woken
         self._threads = threads
         self._tasks = tasks
+        self._going = threading.Event()
+        self._going.set()
+
+    def pause(self, *, on: bool) -> None:
+        """What it does rests at its next `check`."""
+        if on:
+            self._going.clear()
+        else:
+            self._going.set()
 
     def run(self) -> None:
         while True:
@@ -85,27 +96,44 @@ class LaneRunner(threading.Thread):
         return {"error": error.to_json()}
 
     def _context(self, call_id: int) -> TaskContext:
+        report = self._progress(call_id)
         return TaskContext(
             threads=self._threads,
-            progress=self._progress(call_id),
-            check=lambda: self._check(call_id),
+            progress=report,
+            check=lambda: self._check(call_id, report),
         )
 
-    def _check(self, call_id: int) -> None:
+    def _check(self, call_id: int, report: Report) -> None:
+        while not self._going.is_set() and call_id not in self.cancelled:
+            report.rest()
+            self._going.wait(PAUSED_LOOK_S)
         if call_id in self.cancelled:
             self.cancelled.discard(call_id)
             raise Cancelled("cancelled.")
 
-    def _progress(self, call_id: int) -> Callable[[float, str], None]:
-        last = 0.0
+    def _progress(self, call_id: int) -> Report:
+        return Report(lambda words: self._answers.send({"id": call_id, **words}))
 
-        def report(fraction: float, doing: str) -> None:
-            nonlocal last
-            if time.monotonic() - last >= PROGRESS_EVERY_S:
-                last = time.monotonic()
-                self._answers.send({"id": call_id, "fraction": round(fraction, 4), "doing": doing})
 
-        return report
+class Report:
+    """Tells how far a call is, not more often than anybody can read."""
+
+    def __init__(self, send: Callable[[Mapping[str, Any]], None]) -> None:
+        self._send = send
+        self._told_at = 0.0
+        self._fraction = 0.0
+
+    def __call__(self, fraction: float, doing: str) -> None:
+        self._fraction = round(fraction, 4)
+        if time.monotonic() - self._told_at >= PROGRESS_EVERY_S:
+            self._told_at = time.monotonic()
+            self._send({"fraction": self._fraction, "doing": doing})
+
+    def rest(self) -> None:
+        """It goes on later, from where it is."""
+        if time.monotonic() - self._told_at >= RESTING_TOLD_EVERY_S or not self._told_at:
+            self._told_at = time.monotonic()
+            self._send({"fraction": self._fraction, "doing": "paused"})
 
 
 def _of_disk(trouble: OSError) -> BridgeError:
@@ -177,6 +205,8 @@ def main(tasks: Mapping[str, Task], load_ahead: Callable[[], None]) -> None:
         if "cancel" in message:
             for lane in lanes.values():
                 lane.cancelled.add(message["cancel"])
+        elif "pause" in message:
+            lanes["main"].pause(on=message["pause"])
         else:
             lanes[message["lane"]].calls.put(message)
     # End of file: the daemon is gone, and nobody waits for an answer any more.

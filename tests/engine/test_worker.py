@@ -136,6 +136,36 @@ def test_work_that_does_not_listen_is_killed_and_the_next_call_gets_a_new_proces
     assert worker.call("echo", {"say": 1}).future.result(WAIT_S)["pid"] != pid
 
 
+def test_paused_work_rests_and_goes_on_and_looks_do_not_wait(make_worker: MakeWorker) -> None:
+    worker = make_worker()
+    told: list[str] = []
+    call = worker.call(
+        "steps", {"count": 100, "each_s": 0.02}, on_progress=lambda _, doing: told.append(doing)
+    )
+    eventually(lambda: told, what="the work to begin")
+    worker.pause(on=True)
+    eventually(lambda: "paused" in told, what="the work to rest")
+    count = len([one for one in told if one != "paused"])
+    assert worker.call("echo", {"say": "look"}, lane="quick").future.result(WAIT_S)["said"] == "look"
+    eventually(lambda: told.count("paused") >= 2, what="it to rest for a while")
+    assert len([one for one in told if one != "paused"]) == count
+    worker.pause(on=False)
+    assert call.future.result(WAIT_S) == "through"
+    assert len([one for one in told if one != "paused"]) > count
+
+
+def test_paused_work_can_be_cancelled_and_a_new_process_rests_too(make_worker: MakeWorker) -> None:
+    worker = make_worker()
+    worker.pause(on=True)
+    told: list[str] = []
+    call = worker.call("steps", {"count": 2, "each_s": 0.0}, on_progress=lambda _, doing: told.append(doing))
+    eventually(lambda: "paused" in told, what="the work to rest")
+    worker.cancel(call)
+    with pytest.raises(Cancelled):
+        call.future.result(WAIT_S)
+    assert worker.alive(), "it has listened, also while it rested"
+
+
 def test_a_process_that_dies_fails_its_call_and_no_other(make_worker: MakeWorker) -> None:
     worker = make_worker()
     lost = worker.call("die", {})

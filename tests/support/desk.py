@@ -28,6 +28,7 @@ class Desk:
         self.asked: list[tuple[str, int]] = []
         self.unpriced: list[QuotedStep] = []
         self.surface = NotingSurface()
+        self.rests = False
         self.notes: dict[int, dict[str, str]] = {}
         """For each job what can be played of it: role and word."""
         self.played: list[tuple[int, str, Mapping[str, Any]]] = []
@@ -70,6 +71,10 @@ class Desk:
 
     def rescan(self) -> None:
         self.asked.append(("rescan", 0))
+
+    def pause(self, *, on: bool | None) -> bool:
+        self.rests = not self.rests if on is None else on
+        return self.rests
 
     def play(self, job_id: int, role: str, how: Mapping[str, Any]) -> Mapping[str, str]:
         found = {name: word for name, word in self.notes.get(job_id, {}).items() if role in ("", name)}
