@@ -129,6 +129,8 @@ class Settings(_Table):
     hotkeys: tuple[HotkeyTable, ...] = ()
     tempo_bpm: Annotated[float | None, BeforeValidator(_unknown_tempo)] = Field(default=None, ge=20, le=400)
     """None, in the file 0: not known."""
+    hear_tempo: bool = True
+    """Where nobody tells the tempo of notes, the engine listens for it."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def engine_threads(self) -> int:
@@ -224,7 +226,7 @@ _TABLES: Mapping[str, type[BaseModel]] = {
     "musicgpt": MusicGPTSettings,
     "midi": MidiSettings,
 }
-_TOP_KEYS = ("tempo_bpm", "log_level")
+_TOP_KEYS = ("tempo_bpm", "hear_tempo", "log_level")
 
 
 def _variable(place: Place) -> str:
@@ -296,7 +298,8 @@ TEMPLATE = """\
 # DAW Bridge. Every line is optional; what is commented out shows the default.
 
 # log_level = "info"            # debug | info | warning | error
-# tempo_bpm = 0                 # where neither the file's name nor the preset tells it; 0: not known, so 120
+# tempo_bpm = 0                 # where neither the file's name nor the preset tells it; 0: not known
+# hear_tempo = true             # where nobody tells it, the engine listens for it (a moment); else it is 120
 
 # One block for each folder that a DAW exports to.
 [[folders]]

@@ -41,6 +41,7 @@ from bridge.jobs.clearance import SendingRules
 from bridge.jobs.conversion_steps import ConversionSteps
 from bridge.jobs.events import EventFeed
 from bridge.jobs.intake import Intake
+from bridge.jobs.listening import Listening
 from bridge.jobs.model import JobRequest
 from bridge.jobs.quoting import QuotedStep, quotes
 from bridge.jobs.records import ConversionRecord
@@ -149,7 +150,10 @@ class BridgeCore:
         }
         self.rules = sending_rules(settings)
         cache = Cache(home / "cache" / "results")
-        self.steps = ConversionSteps(self.journal, cache, self.converters, self.feed, clock, self.rules)
+        listens = Listening(on=settings.hear_tempo, settings_bpm=settings.tempo_bpm)
+        self.steps = ConversionSteps(
+            self.journal, cache, self.converters, self.feed, clock, self.rules, listens
+        )
         self.memory = Memory(home)
         self.surface = self._make_surface()
         self.desk = DeliveryDesk(

@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "preset_tables": frozenset({"conversions", "media", "midi.messages"}),
     "presets": EVERYWHERE | {"toml_faults", "conversions", "media", "preset_tables"},
     # the work
-    "engine": frozenset({"child_process", "errors", "media"}),
+    "engine": frozenset({"child_process", "conversions", "errors", "media"}),
     "midi": EVERYWHERE | {"child_process", "media", "logs"},
     "supervisor": EVERYWHERE | {"logs"},
     "triggers": EVERYWHERE | {"key_names", "media", "jobs", "config", "logs"},

@@ -83,7 +83,7 @@ def test_imports_follow_the_table(module: str) -> None:
         ("bridge.jobs.runner", "from bridge.converters import local"),
         ("bridge.jobs.runner", "from bridge.server import control"),
         ("bridge.media.wav_chunks", "from bridge.jobs.model import State"),
-        ("bridge.engine.worker", "import bridge.conversions.catalogue"),
+        ("bridge.engine.worker", "import bridge.jobs.model"),
         ("bridge.server.control", "from bridge.daemon import Daemon"),
         ("bridge.jobs.store", "import numpy as np"),
         ("bridge.daemon", "def lazily():\n    from onnxruntime import InferenceSession"),

@@ -6,6 +6,7 @@ itself, however long it takes. Nothing is ever overwritten.
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -34,8 +35,8 @@ from bridge.jobs.cache import file_sha256
 from bridge.jobs.model import DeliveryState, PlannedDelivery
 from bridge.jobs.records import ArtifactRecord, ConversionRecord, DeliveryRecord, JobRecord, PartRecord
 from bridge.jobs.store import Journal
-from bridge.media import clues
-from bridge.media.musical_context import MusicalContext
+from bridge.media import clues, heard_music
+from bridge.media.musical_context import MusicalContext, Told
 from bridge.presets import SOURCE, Preset
 
 log = logging.getLogger(__name__)
@@ -301,7 +302,21 @@ class DeliveryDesk:
         """What is known about the music of this part."""
         preset = Preset.model_validate(job.preset_data)
         told = part.source.told if part.source else ()
-        return clues.context_from(told, part.path, preset=preset.told(), settings_bpm=self._settings_bpm)
+        return clues.context_from(
+            told,
+            part.path,
+            preset=preset.told(),
+            settings_bpm=self._settings_bpm,
+            heard=self._listened(part),
+        )
+
+    def _listened(self, part: PartRecord) -> Told | None:
+        """What was found by listening, where somebody has listened."""
+        found = self._journal.listened(part.id)
+        try:
+            return heard_music.told_of(json.loads(found.path.read_text(encoding="utf-8"))) if found else None
+        except (OSError, ValueError):
+            return None  # the cache has lost it since
 
     def _provenance(self, job: JobRecord, part: PartRecord, context: MusicalContext) -> bytes:
         detail = self._journal.detail(job.id)

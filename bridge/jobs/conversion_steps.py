@@ -18,10 +18,11 @@ from bridge.conversions.model import LOCAL, MUSICGPT
 from bridge.converters.base import ConversionRequest, Converter, Progress, Ticket
 from bridge.crash_points import reach
 from bridge.errors import BridgeError, Cancelled, ConverterError, NotSent, TicketLost
-from bridge.jobs import plan
+from bridge.jobs import listening, plan
 from bridge.jobs.cache import Cache, Entry, cache_key
 from bridge.jobs.clearance import SendingRules
 from bridge.jobs.events import EventFeed
+from bridge.jobs.listening import NOBODY_LISTENS, Listening
 from bridge.jobs.model import (
     ConversionState,
     Fingerprint,
@@ -47,12 +48,14 @@ class ConversionSteps:
         feed: EventFeed,
         clock: Clock,
         rules: SendingRules | None = None,
+        listens: Listening = NOBODY_LISTENS,
     ) -> None:
         self._journal = journal
         self._cache = cache
         self._converters = converters
         self._feed = feed
         self._clock = clock
+        self._listens = listens
         self._setbacks = Setbacks(journal, clock)
         self.sending = Sending(
             journal, converters, feed, clock, self._setbacks, SendingRules() if rules is None else rules
@@ -116,18 +119,20 @@ class ConversionSteps:
         capability = converter.capabilities().get(conversion) if converter is not None else None
         return capability is not None and capability.available
 
-    def plan_source(
-        self, preset: Preset, request: JobRequest, duration_s: float = 0.0
-    ) -> list[PlannedConversion]:
+    def plan_source(self, preset: Preset, request: JobRequest, source: Source) -> list[PlannedConversion]:
         """The conversions that begin with the bounce itself.
 
         Raises PresetError where some step, also a later one, would be a draft that nobody asked for.
         """
+        duration_s = source.duration_s
         choose = self._chooser(request.overrides, private=request.private, duration_s=duration_s)
         for step in preset.steps:
             if step.converter == "auto":
                 refuse_drafts(step, request.overrides, choose(step))
-        return plan.from_source(preset, request.overrides, choose)
+        planned = plan.from_source(preset, request.overrides, choose)
+        if self._can(LOCAL, listening.CONVERSION) and self._listens.wanted(preset, source):
+            planned.append(listening.listening())
+        return planned
 
     def request_for(self, planned: PlannedConversion, source: Source) -> ConversionRequest:
         """The request that `planned` will make for `source`. Raises ModelError where a model is missing."""

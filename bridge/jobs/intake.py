@@ -274,7 +274,7 @@ class Intake:
     def _plan(self, request: JobRequest, source: Source) -> tuple[Preset, list[PlannedConversion]]:
         preset = self._presets.get(request.preset)
         check_input(preset, request.source)
-        return preset, self._steps.plan_source(preset, request, source.duration_s)
+        return preset, self._steps.plan_source(preset, request, source)
 
     def _look_again(self, part_id: int) -> None:
         part = self._journal.part(part_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
+from bridge.jobs.listening import STEP as LISTENING_STEP
 from bridge.jobs.model import PlannedConversion, PlannedDelivery
 from bridge.media.notes import Material
 from bridge.presets import SOURCE, Deliver, Preset, Step, resolve_parameters
@@ -46,6 +47,8 @@ def from_artifacts(
     choose: ChooseConverter,
 ) -> tuple[list[PlannedConversion], list[PlannedDelivery]]:
     """What the `(artifact id, role)` pairs that `step` returned lead to."""
+    if step == LISTENING_STEP:
+        return [], []
     placed = list(artifacts)
     conversions = [
         _planned(later, overrides, choose, artifact_id, role)
@@ -110,7 +113,9 @@ def _planned(
 
 
 def _is_meant(deliver: Deliver, step: str, role: str) -> bool:
-    return deliver.from_ == "*" or _means(deliver.from_, step, role)
+    if deliver.from_ == "*":
+        return step != LISTENING_STEP
+    return _means(deliver.from_, step, role)
 
 
 def _means(reference: str, step: str, role: str) -> bool:

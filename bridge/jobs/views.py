@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+from bridge.jobs.listening import CONVERSION as LISTENING
+from bridge.jobs.listening import STEP as LISTENING_STEP
 from bridge.jobs.model import Fingerprint, Source
+from bridge.jobs.money_views import MoneyViews
+from bridge.jobs.questions import OPEN_CONVERSION, OPEN_DELIVERY
 from bridge.jobs.records import (
     ArtifactRecord,
     ConversionRecord,
@@ -18,31 +19,11 @@ from bridge.jobs.records import (
     JobDetail,
     JobRecord,
     PartRecord,
-    SpendRecord,
 )
 
-# SQLite uses a partial index only where the statement says its condition in these very words.
-_OPEN_CONVERSION = (
-    "state IN ('queued', 'asking', 'submitting', 'running', 'fetching', 'waiting_retry', 'unknown')"
-)
-_OPEN_DELIVERY = "state IN ('pending', 'writing', 'waiting_retry')"
 
-
-class Views:
+class Views(MoneyViews):
     """All questions to the journal. Safe to ask from any thread."""
-
-    def __init__(self, connection: sqlite3.Connection, lock: threading.RLock | None = None) -> None:
-        self._db = connection
-        self._lock = lock or threading.RLock()
-
-    def _all(self, statement: str, *values: Any) -> list[sqlite3.Row]:
-        with self._lock:
-            return self._db.execute(statement, values).fetchall()
-
-    def _one(self, statement: str, *values: Any) -> sqlite3.Row | None:
-        with self._lock:
-            row: sqlite3.Row | None = self._db.execute(statement, values).fetchone()
-            return row
 
     # One thing
 
@@ -64,6 +45,16 @@ class Views:
         row = self._one("SELECT * FROM artifacts WHERE id = ?", artifact_id)
         assert row is not None, f"artifact {artifact_id} is named by another row"
         return ArtifactRecord.from_row(row)
+
+    def listened(self, part_id: int) -> ArtifactRecord | None:
+        """What the newest listening for tempo and key has found in the bounce itself."""
+        row = self._one(
+            "SELECT a.* FROM artifacts a JOIN conversions c ON c.id = a.conversion_id WHERE c.part_id = ?"
+            " AND c.conversion = ? AND c.artifact_id IS NULL ORDER BY a.id DESC LIMIT 1",
+            part_id,
+            LISTENING,
+        )
+        return ArtifactRecord.from_row(row) if row else None
 
     def delivery(self, delivery_id: int) -> DeliveryRecord:
         row = self._one("SELECT * FROM deliveries WHERE id = ?", delivery_id)
@@ -99,7 +90,7 @@ class Views:
         wanted = tuple(map(str, states))
         marks = ", ".join("?" for _ in wanted)
         rows = self._all(
-            f"SELECT * FROM conversions WHERE {_OPEN_CONVERSION} AND state IN ({marks})"
+            f"SELECT * FROM conversions WHERE {OPEN_CONVERSION} AND state IN ({marks})"
             " AND (retry_at IS NULL OR retry_at <= ?) ORDER BY rank DESC, id LIMIT ?",
             *wanted,
             now,
@@ -117,7 +108,7 @@ class Views:
         names = () if only is None else tuple(only)
         those = "" if only is None else f" AND conversion IN ({', '.join('?' for _ in names)})"
         rows = self._all(
-            f"SELECT * FROM conversions WHERE {_OPEN_CONVERSION} AND state = 'queued' AND converter = ?"
+            f"SELECT * FROM conversions WHERE {OPEN_CONVERSION} AND state = 'queued' AND converter = ?"
             f"{those} AND (retry_at IS NULL OR retry_at <= ?) ORDER BY rank DESC, id LIMIT ?",
             converter,
             *names,
@@ -132,7 +123,7 @@ class Views:
         """Queued conversions for a converter that is none of `converters`."""
         known = tuple(converters)
         rows = self._all(
-            f"SELECT * FROM conversions WHERE {_OPEN_CONVERSION} AND state = 'queued'"
+            f"SELECT * FROM conversions WHERE {OPEN_CONVERSION} AND state = 'queued'"
             f" AND converter NOT IN ({', '.join('?' for _ in known)})"
             " AND (retry_at IS NULL OR retry_at <= ?) LIMIT ?",
             *known,
@@ -148,18 +139,24 @@ class Views:
             return []
         marks = ", ".join("?" for _ in wanted)
         rows = self._all(
-            f"SELECT * FROM conversions WHERE {_OPEN_CONVERSION} AND state = 'running'"
+            f"SELECT * FROM conversions WHERE {OPEN_CONVERSION} AND state = 'running'"
             f" AND ticket IN ({marks})",
             *wanted,
         )
         return list(map(ConversionRecord.from_row, rows))
 
     def due_deliveries(self, now: float, limit: int) -> list[DeliveryRecord]:
-        """Open deliveries whose time has come, first those of the highest rank."""
+        """Open deliveries whose time has come, first those of the highest rank.
+
+        What is written at a tempo waits until it has been listened for.
+        """
         rows = self._all(
-            f"SELECT * FROM deliveries WHERE {_OPEN_DELIVERY}"
-            " AND (retry_at IS NULL OR retry_at <= ?) ORDER BY rank DESC, id LIMIT ?",
+            f"SELECT * FROM deliveries WHERE {OPEN_DELIVERY}"
+            " AND (retry_at IS NULL OR retry_at <= ?)"
+            f" AND part_id NOT IN (SELECT part_id FROM conversions WHERE {OPEN_CONVERSION} AND step = ?)"
+            " ORDER BY rank DESC, id LIMIT ?",
             now,
+            LISTENING_STEP,
             limit,
         )
         return list(map(DeliveryRecord.from_row, rows))
@@ -168,8 +165,8 @@ class Views:
         """When (wall clock) the next row is due that is not due at `after`; None where there is none."""
         row = self._one(
             "SELECT min(at) AS at FROM ("
-            f" SELECT min(retry_at) AS at FROM conversions WHERE {_OPEN_CONVERSION} AND retry_at > ?1"
-            f" UNION ALL SELECT min(retry_at) FROM deliveries WHERE {_OPEN_DELIVERY} AND retry_at > ?1)",
+            f" SELECT min(retry_at) AS at FROM conversions WHERE {OPEN_CONVERSION} AND retry_at > ?1"
+            f" UNION ALL SELECT min(retry_at) FROM deliveries WHERE {OPEN_DELIVERY} AND retry_at > ?1)",
             after,
         )
         return row["at"] if row else None
@@ -177,7 +174,7 @@ class Views:
     def in_flight(self) -> dict[int, tuple[str, str]]:
         """The conversions that their converters have, or are being given: (converter, conversion) of each."""
         rows = self._all(
-            f"SELECT id, converter, conversion FROM conversions WHERE {_OPEN_CONVERSION}"
+            f"SELECT id, converter, conversion FROM conversions WHERE {OPEN_CONVERSION}"
             " AND state IN ('submitting', 'running', 'fetching')"
         )
         return {row["id"]: (row["converter"], row["conversion"]) for row in rows}
@@ -186,8 +183,8 @@ class Views:
         """True when no conversion and no delivery of this part is open."""
         return (
             self._one(
-                f"SELECT 1 FROM conversions WHERE part_id = ?1 AND {_OPEN_CONVERSION}"
-                f" UNION ALL SELECT 1 FROM deliveries WHERE part_id = ?1 AND {_OPEN_DELIVERY}",
+                f"SELECT 1 FROM conversions WHERE part_id = ?1 AND {OPEN_CONVERSION}"
+                f" UNION ALL SELECT 1 FROM deliveries WHERE part_id = ?1 AND {OPEN_DELIVERY}",
                 part_id,
             )
             is None
@@ -199,100 +196,6 @@ class Views:
             self._one("SELECT 1 FROM deliveries WHERE part_id = ? AND temp_path IS NOT NULL", part_id)
             is not None
         )
-
-    # Money and consent
-
-    def spend(self, since: float | None = None) -> list[SpendRecord]:
-        """What may cost money, oldest first; `since` is a wall clock time."""
-        rows = self._all("SELECT * FROM spend WHERE at >= ? ORDER BY id", since or 0.0)
-        return list(map(SpendRecord.from_row, rows))
-
-    def spent_usd(self, *, since: float = 0.0, project_folder: Path | None = None) -> float:
-        """The sum of what counts, also of what nobody can tell."""
-        of_project = "" if project_folder is None else " AND project_folder = ?"
-        values = () if project_folder is None else (str(project_folder),)
-        row = self._one(
-            f"SELECT sum(usd) AS usd FROM spend WHERE state != 'free' AND at >= ?{of_project}", since, *values
-        )
-        return float(row["usd"] or 0.0) if row else 0.0
-
-    def paid_in_vain(self, cache_key: str) -> SpendRecord | None:
-        """The newest attempt at the very same request that may have been charged and came to nothing.
-
-        One whose state is "open" still has its ticket, so its result can be fetched for nothing. None where
-        a later one came to something, or where the musician's yes to another is still to be used.
-        """
-        row = self._one(
-            "SELECT s.* FROM spend s JOIN conversions c ON c.id = s.conversion_id"
-            " WHERE s.cache_key = ?1 AND s.state IN ('unknown', 'open')"
-            " AND (c.state IN ('failed', 'cancelled') OR c.state IN ('queued', 'asking') AND NOT c.pay_again)"
-            " AND s.id > (SELECT coalesce(max(id), 0) FROM spend WHERE cache_key = ?1 AND state = 'charged')"
-            " ORDER BY s.id DESC LIMIT 1",
-            cache_key,
-        )
-        return SpendRecord.from_row(row) if row else None
-
-    def sent_in_vain(self, conversion_id: int) -> int:
-        """How often a conversion was sent without anybody knowing what became of that."""
-        row = self._one(
-            "SELECT count(*) AS n FROM spend WHERE conversion_id = ? AND state = 'unknown'", conversion_id
-        )
-        return row["n"] if row else 0
-
-    def given_up_unknown(self, job_id: int) -> list[ConversionRecord]:
-        """The job's conversions that are over, while nobody can tell what became of their last request."""
-        rows = self._all(
-            "SELECT c.* FROM conversions c JOIN spend s ON s.conversion_id = c.id WHERE c.job_id = ?"
-            " AND c.state IN ('failed', 'cancelled') AND s.state = 'unknown'"
-            " AND s.id = (SELECT max(id) FROM spend WHERE conversion_id = c.id) ORDER BY c.id",
-            job_id,
-        )
-        return list(map(ConversionRecord.from_row, rows))
-
-    def made_in(self, job_id: int, like: ConversionRecord, cache_key: str) -> ConversionRecord | None:
-        """What that job has made of the same file in the same step by the same request."""
-        row = self._one(
-            "SELECT c.* FROM conversions c JOIN parts p ON p.id = c.part_id WHERE c.job_id = ? AND c.step = ?"
-            " AND c.cache_key = ? AND c.state = 'done' AND p.path = (SELECT path FROM parts WHERE id = ?)"
-            " ORDER BY c.id DESC LIMIT 1",
-            job_id,
-            like.step,
-            cache_key,
-            like.part_id,
-        )
-        return ConversionRecord.from_row(row) if row else None
-
-    def risked_by_retry(self, job_id: int) -> float | None:
-        """US dollars that a retry of the job may cost once more; None: nothing of it was paid for."""
-        row = self._one(
-            "SELECT sum(usd) AS usd FROM ("
-            " SELECT s.usd FROM spend s JOIN conversions c ON c.id = s.conversion_id WHERE c.job_id = ?1"
-            " AND s.id = (SELECT max(id) FROM spend WHERE conversion_id = c.id) AND s.state = 'unknown'"
-            " AND c.state IN ('failed', 'cancelled')"
-            " UNION ALL SELECT coalesce(c.quote_usd, 0.0) FROM conversions c WHERE c.job_id = ?1"
-            " AND c.state = 'asking' AND json_extract(c.error_json, '$.code') = 'paid-again')",
-            job_id,
-        )
-        return row["usd"] if row else None
-
-    def twin_in_flight(self, cache_key: str) -> ConversionRecord | None:
-        """The conversion that was handed over with this very request and is not over."""
-        row = self._one(
-            f"SELECT * FROM conversions WHERE {_OPEN_CONVERSION} AND cache_key = ?"
-            " AND state NOT IN ('queued', 'asking') ORDER BY id LIMIT 1",
-            cache_key,
-        )
-        return ConversionRecord.from_row(row) if row else None
-
-    def has_consent(self, folder: Path) -> bool:
-        """True when the musician has said that audio of this folder, or of one above it, may be sent."""
-        above = tuple(map(str, (folder, *folder.parents)))
-        marks = ", ".join("?" for _ in above)
-        return self._one(f"SELECT 1 FROM consents WHERE folder IN ({marks})", *above) is not None
-
-    def conversion_of_nonce(self, nonce: str) -> ConversionRecord | None:
-        row = self._one("SELECT * FROM conversions WHERE nonce = ?", nonce)
-        return ConversionRecord.from_row(row) if row else None
 
     # What the folder trigger asks
 

@@ -208,9 +208,14 @@ def from_project(project: Project, bounce: Path, *, duration_s: float) -> Told:
 
 
 def context_from(
-    told: Iterable[Mapping[str, Any]], bounce: Path, *, preset: Told, settings_bpm: float | None
+    told: Iterable[Mapping[str, Any]],
+    bounce: Path,
+    *,
+    preset: Told,
+    settings_bpm: float | None,
+    heard: Told | None = None,
 ) -> MusicalContext:
-    """The context of a bounce: what was gathered for it, then the preset, then the settings.
+    """The context of a bounce: what was gathered for it, the preset, the settings, and what was heard in it.
 
     `told` are rows of `Told.to_json`; those of another version of the bridge are left out.
     """
@@ -218,7 +223,7 @@ def context_from(
     if not gathered:
         gathered = [one for one in (from_name(bounce.stem),) if one is not None]
     tempo = None if settings_bpm is None else TempoMap.constant(exact_bpm(settings_bpm))
-    return context_of([*gathered, preset, Told("settings", tempo=tempo)])
+    return context_of([*gathered, preset, Told("settings", tempo=tempo), *filter(None, (heard,))])
 
 
 def _read_back(row: Mapping[str, Any]) -> Told | None:

@@ -226,7 +226,10 @@ def _tempo(told: Sequence[Told], meters: MeterMap) -> tuple[TempoMap, str, list[
     return first, source, remarks
 
 
-QUIET_SOURCES = ("preset", "settings")
+HEARD = "sound"
+"""The source of what was found by listening to the bounce."""
+
+QUIET_SOURCES = ("preset", "settings", HEARD)
 """They say what holds where nothing else is known: no contradiction is worth a word."""
 
 

@@ -11,7 +11,7 @@ from bridge.errors import PresetError
 from bridge.jobs.model import JobState
 from bridge.presets import Preset, Step
 from bridge.testing import FakeConverter
-from support.journals import MakeWorks, add_job, job_in, planned, request_of
+from support.journals import MakeWorks, add_job, job_in, planned, request_of, source_of
 
 SONG = Path("song.wav")
 
@@ -59,14 +59,21 @@ def test_a_draft_is_never_made_unless_it_is_named(works_with: MakeWorks) -> None
     works = works_with(FakeConverter("local"), start=False)
     wants_drums = {"stems": "vocals,drums"}
     with pytest.raises(PresetError, match=r"only a draft can be made of drums\. drums: Hits of") as told:
-        works.steps.plan_source(preset_of("Extraction", parameters=wants_drums), request_of(SONG))
+        works.steps.plan_source(
+            preset_of("Extraction", parameters=wants_drums), request_of(SONG), source_of(SONG)
+        )
     assert 'converter = "local"' in told.value.remedy
     named = preset_of("Extraction", parameters=wants_drums, converter="local")
-    (planned_step,) = works.steps.plan_source(named, request_of(SONG))
+    (planned_step,) = works.steps.plan_source(named, request_of(SONG), source_of(SONG))
     assert planned_step.converter == "local"
-    assert works.steps.plan_source(preset_of("Extraction"), request_of(SONG))[0].converter == "local"
+    assert (
+        works.steps.plan_source(preset_of("Extraction"), request_of(SONG), source_of(SONG))[0].converter
+        == "local"
+    )
     with pytest.raises(PresetError, match="only a draft"):
-        works.steps.plan_source(preset_of("Extraction"), request_of(SONG, overrides={"stems": "bass"}))
+        works.steps.plan_source(
+            preset_of("Extraction"), request_of(SONG, overrides={"stems": "bass"}), source_of(SONG)
+        )
 
 
 def test_a_draft_in_a_later_step_is_told_before_the_first_one_costs(make_works: MakeWorks) -> None:
@@ -76,9 +83,9 @@ def test_a_draft_in_a_later_step_is_told_before_the_first_one_costs(make_works: 
         {"name": "stems", "conversion": "Extraction", "from": "quiet.clean", "parameters": {"stems": "bass"}},
     ]
     preset = Preset.model_validate({"name": "test", "title": "Test", "steps": steps})
-    assert works.steps.plan_source(preset, request_of(SONG))[0].converter == "musicgpt"
+    assert works.steps.plan_source(preset, request_of(SONG), source_of(SONG))[0].converter == "musicgpt"
     with pytest.raises(PresetError, match="only a draft can be made of bass"):
-        works.steps.plan_source(preset, request_of(SONG, private=True))
+        works.steps.plan_source(preset, request_of(SONG, private=True), source_of(SONG))
 
 
 def test_whoever_was_to_do_it_is_gone_and_it_does_not_become_a_draft_in_silence(

@@ -1,0 +1,43 @@
+"""Whether the engine listens for tempo, meter and key, because nobody tells them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bridge.conversions.model import LOCAL
+from bridge.jobs.model import PlannedConversion, Source
+from bridge.media import clues
+from bridge.media.musical_context import ASSUMED
+from bridge.presets import Preset
+
+STEP = "~music"
+"""The step that no preset names; its result goes into the musical context, and nowhere else."""
+
+CONVERSION = "extract_key_bpm"
+LISTENED_FOR = frozenset({"audio_to_midi"})
+"""Conversions whose results are written at the project's tempo."""
+
+
+@dataclass(frozen=True)
+class Listening:
+    """The musician's settings on it; `settings_bpm` is a tempo that holds where nothing else is known."""
+
+    on: bool = True
+    settings_bpm: float | None = None
+
+    def wanted(self, preset: Preset, source: Source) -> bool:
+        """True where notes are written and nobody knows their tempo."""
+        steps = {step.conversion for step in preset.steps}
+        if not self.on or not steps & LISTENED_FOR or CONVERSION in steps:
+            return False
+        context = clues.context_from(
+            source.told, source.path, preset=preset.told(), settings_bpm=self.settings_bpm
+        )
+        return context.tempo_source == ASSUMED
+
+
+NOBODY_LISTENS = Listening(on=False)
+
+
+def listening() -> PlannedConversion:
+    return PlannedConversion(step=STEP, conversion=CONVERSION, converter=LOCAL, parameters={})
