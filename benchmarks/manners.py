@@ -1,4 +1,4 @@
-"""Whether the engine at full work disturbs a DAW: the gaps between a JACK client's callbacks, with and without.
+"""Whether the engine at full work disturbs a DAW: the gaps between a JACK client's callbacks.
 
     python -m benchmarks.manners [--runs 5] [--seconds 20]
 
@@ -68,7 +68,9 @@ def working(options: WorkerOptions | None, sound: Path, folder: Path) -> Iterato
 
     def go_on() -> None:
         calls.append(worker.call("Extraction", _arguments(sound, folder)))
-        calls[-1].future.add_done_callback(lambda done: None if done.cancelled() or done.exception() else go_on())
+        calls[-1].future.add_done_callback(
+            lambda done: None if done.cancelled() or done.exception() else go_on()
+        )
 
     try:
         go_on()
@@ -127,7 +129,7 @@ def measure(runs: int, seconds: float) -> None:
                     longest[what] = max(longest[what], float(seen.max()))
                     print(f"run {run + 1}, {what}: p99.9 {found[what][-1]:.0f} us of {len(seen)} gaps")
     alone = statistics.median(found["alone"])
-    print(f"\na period is {PERIOD / RATE_HZ * 1e6:.0f} us; medians of {runs} runs; load {os.getloadavg()[0]:.1f}")
+    print(f"\na period is {PERIOD / RATE_HZ * 1e6:.0f} us; {runs} runs; load {os.getloadavg()[0]:.1f}")
     print(f"{'':28} {'p99.9':>9} {'of alone':>9} {'longest':>10}")
     for what, values in found.items():
         middle = statistics.median(values)
@@ -137,7 +139,9 @@ def measure(runs: int, seconds: float) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--client", type=float, help=argparse.SUPPRESS)

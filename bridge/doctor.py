@@ -164,8 +164,13 @@ def _models(home: Path) -> Iterator[Check]:
     store = ModelStore(home / "models")
     for state in store.states():
         name = state.model.name
-        if state.model.on_first_use and state.presence == "missing":
-            yield Check("model", "ok", f"{name}: fetched when it is first used")
+        if state.is_awaited:
+            when = "if you name it" if state.model.only_if_named else "when it is first used"
+            yield Check("model", "ok", f"{name}: fetched {when}")
+            continue
+        if state.is_left_out:
+            enables = " and no ".join(state.model.enables)
+            yield Check("model", "warn", f"{name}: not here; without it no {enables}", state.remedy)
             continue
         try:
             yield Check("model", "ok", f"{name}: as promised ({store.verify(name)})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import threading
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 THREAD_DEADLINE_S = 5.0
-COPIED_BYTES = 8 << 20  # larger ones are fetched on first use, and few tests use them
+COPIED_BYTES = 8 << 20  # larger ones are linked: no test writes to them
 PYTESTS_OWN = ("pytest_timeout",)
 KEPT_MODELS = Path(__file__).parents[1] / ".venv" / "test-home" / "models"
 
@@ -44,8 +45,13 @@ def bridge_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, models_folder: 
     models = home / "models"
     models.mkdir(parents=True)
     for model in models_folder.glob("*") if models_folder.is_dir() else ():
-        if model.is_file() and not model.name.startswith(".") and model.stat().st_size <= COPIED_BYTES:
+        if not model.is_file() or model.name.startswith("."):
+            continue
+        if model.stat().st_size <= COPIED_BYTES:
             shutil.copy2(model, models / model.name)
+        else:
+            with contextlib.suppress(OSError):  # another disk: then it is not there
+                os.link(model, models / model.name)
     monkeypatch.setenv("BRIDGE_HOME", str(home))
     return home
 

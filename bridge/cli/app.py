@@ -24,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-models = typer.Typer(help="What the engine needs: list, pull, verify.", rich_markup_mode=None)
+models = typer.Typer(help="What the engine needs: list, pull, verify; add your own.", rich_markup_mode=None)
 app.add_typer(models, name="models")
 
 
@@ -288,25 +288,55 @@ def _models(context: typer.Context, *, json: AsJson = False) -> None:
 @_models_command("list")
 def models_list(*, json: AsJson = False) -> None:
     """The models: state, size, licence, what they enable."""
-    from bridge.cli import keeping
+    from bridge.cli import models as keeping
 
-    raise typer.Exit(keeping.models_list(as_json=json))
+    raise typer.Exit(keeping.listing(as_json=json))
 
 
 @_models_command("pull")
-def models_pull(names: Names = None, *, json: AsJson = False) -> None:
+def models_pull(
+    names: Names = None,
+    *,
+    small: Annotated[
+        bool, typer.Option("--small", help="Only what is small: for MIDI, key and tempo; not for stems.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
     """Fetch what is missing."""
-    from bridge.cli import keeping
+    from bridge.cli import models as keeping
 
-    raise typer.Exit(keeping.models_pull(names or [], as_json=json))
+    raise typer.Exit(keeping.pull(names or [], small=small, as_json=json))
 
 
 @_models_command("verify")
 def models_verify(names: Names = None, *, json: AsJson = False) -> None:
     """Read the files again and compare them with what was promised."""
-    from bridge.cli import keeping
+    from bridge.cli import models as keeping
 
-    raise typer.Exit(keeping.models_verify(names or [], as_json=json))
+    raise typer.Exit(keeping.verify(names or [], as_json=json))
+
+
+@_models_command("add")
+def models_add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it, as in htdemucs.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file that separates stems.")],
+    *,
+    json: AsJson = False,
+) -> None:
+    """Add a model of your own for stems."""
+    from bridge.cli import models as keeping
+
+    raise typer.Exit(keeping.add(name, file, as_json=json))
+
+
+@_models_command("remove")
+def models_remove(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A model that you added.")],
+) -> None:
+    """Delete a model that you added."""
+    from bridge.cli import models as keeping
+
+    raise typer.Exit(keeping.remove(name))
 
 
 @_command()

@@ -1,4 +1,4 @@
-"""`presets`, `models`, `init`, `doctor`: what the bridge stands on."""
+"""`presets`, `init`, `doctor`: what the bridge stands on."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bridge.cli import output
-from bridge.errors import BridgeError, WrongUse
 from bridge.home import home
 
 if TYPE_CHECKING:
     from bridge.doctor import Check
-    from bridge.engine.models import ModelState, ModelStore
     from bridge.presets import LoadedPreset
 
 
@@ -54,99 +52,6 @@ def init() -> int:
     output.say(f"Written: {path}")
     output.say("Name your DAW's export folder in it, then start: bridge run")
     return 0
-
-
-# models
-
-
-def models_list(*, as_json: bool) -> int:
-    states = _store().states()
-    if as_json:
-        output.say_json([_model_data(state) for state in states])
-        return 0
-    columns = ("model", "version", "state", "size", "licence", "made by", "enables")
-    output.table(columns, [_model_row(state) for state in states])
-    for state in states:
-        if state.model.remark:
-            output.note(f"{state.model.name}: {state.model.remark}")
-    return 0
-
-
-def models_pull(names: Sequence[str], *, as_json: bool) -> int:
-    store = _store()
-    for name in _known(names, store) if names else store.by_default():
-        store.pull(name, report=output.note if as_json else output.say)
-    if as_json:
-        output.say_json([_model_data(state) for state in store.states()])
-    return 0
-
-
-def models_verify(names: Sequence[str], *, as_json: bool) -> int:
-    store = _store()
-    faults: dict[str, BridgeError] = {}
-    awaited = {state.model.name for state in store.states() if _is_awaited(state)}
-    for name in _known(names, store):
-        if name in awaited and not names:
-            continue
-        try:
-            path = store.verify(name)
-        except BridgeError as error:
-            faults[name] = error
-        else:
-            if not as_json:
-                output.say(f"{name}: as promised ({path})")
-    if as_json:
-        output.say_json([_model_data(state) for state in store.states()])
-    for fault in faults.values():
-        output.tell_error(fault)
-    return 1 if faults else 0
-
-
-def _known(names: Sequence[str], store: ModelStore) -> list[str]:
-    """The models that are meant, all of them if none is named. Raises WrongUse for a name that is none."""
-    from bridge.toml_faults import did_you_mean
-
-    there = [state.model.name for state in store.states()]
-    for name in names:
-        if name not in there:
-            raise WrongUse(f"there is no model '{name}'.", remedy=did_you_mean(name, there))
-    return list(names) or there
-
-
-def _store() -> ModelStore:
-    from bridge.engine.models import ModelStore
-
-    return ModelStore(home() / "models")
-
-
-def _model_data(state: ModelState) -> dict[str, Any]:
-    model = state.model
-    return {
-        "name": model.name,
-        "version": model.version,
-        "state": str(state.presence),
-        "path": str(state.path),
-        "sha256": model.sha256,
-        "size_bytes": model.size_bytes,
-        "licence": model.licence,
-        "made_by": model.made_by,
-        "enables": list(model.enables),
-        "on_first_use": model.on_first_use,
-        "remark": model.remark,
-        "sources": [str(source) for source in model.sources],
-    }
-
-
-def _model_row(state: ModelState) -> tuple[str, ...]:
-    model = state.model
-    size = f"{model.size_bytes / 1e6:.1f} MB"
-    enables = ", ".join(model.enables)
-    there = "fetched when first used" if _is_awaited(state) else str(state.presence)
-    return model.name, model.version, there, size, model.licence, model.made_by, enables
-
-
-def _is_awaited(state: ModelState) -> bool:
-    return state.model.on_first_use and state.presence == "missing"
 
 
 # doctor

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bridge.conversions.catalogue import CATALOGUE
@@ -36,6 +37,12 @@ FETCHES_MODELS: Mapping[str, tuple[str, ...]] = {
     "denoise": ("nsnet2", "deepfilternet"),
 }
 """For each conversion: the models that the engine fetches when they are first asked for."""
+
+SEPARATION = "Extraction"
+OWN_SEPARATORS = frozenset({"auto", "spleeter"})
+"""What its parameter `model` may say without meaning a network that the user has added."""
+
+NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
 
 KEPT_RESULTS = 32
 """How many finished results are kept for `fetch`; speculation that came to nothing goes with the rest."""
@@ -103,7 +110,9 @@ class LocalConverter:
         return {"engine": str(ENGINE_VERSION), **self._made_of(conversion)}
 
     def _made_of(self, conversion: str) -> dict[str, str]:
-        names = (*NEEDS_MODELS.get(conversion, ()), *FETCHES_MODELS.get(conversion, ()))
+        names = [*NEEDS_MODELS.get(conversion, ()), *FETCHES_MODELS.get(conversion, ())]
+        if conversion == SEPARATION:
+            names += [state.model.name for state in self._models.states() if state.model.added]
         return {name: self._models.fingerprint(name) for name in names}
 
     def submit(self, request: ConversionRequest) -> Ticket:
@@ -121,7 +130,7 @@ class LocalConverter:
         known = error if isinstance(error, BridgeError) else WorkerDied(f"the engine failed: {error}.")
         return Progress("failed", error=known)
 
-    def fetch(self, ticket: Ticket, folder: Path, request: ConversionRequest) -> list[Artifact]:  # noqa: ARG002  raw results need no source
+    def fetch(self, ticket: Ticket, folder: Path, request: ConversionRequest) -> list[Artifact]:
         task = self._task(ticket)
         artifacts = []
         for row in task.call.future.result(timeout=0):
@@ -129,9 +138,15 @@ class LocalConverter:
                 self._drop(ticket, task)
                 raise TicketLost("the result was cleared away; the conversion is begun again.")
             shutil.copyfile(task.folder / row["file"], folder / row["file"])
-            about = row.get("about", {})
+            about = self._with_attribution(row.get("about", {}), request.conversion)
             artifacts.append(Artifact(row["role"], folder / row["file"], row["media_type"], about))
         return artifacts
+
+    def _with_attribution(self, about: Mapping[str, Any], conversion: str) -> dict[str, Any]:
+        """With what the models' licences want to be said; `models` names those that were used."""
+        used = about.get("models", NEEDS_MODELS.get(conversion, ()))
+        texts = self._models.attributions(used)
+        return {**about, "attribution": texts} if texts else dict(about)
 
     def cancel(self, ticket: Ticket) -> None:
         with self._lock:
@@ -205,7 +220,7 @@ class LocalConverter:
                 "fingerprint": _plain(request.fingerprint),
                 "parameters": dict(request.parameters),
                 "folder": str(folder),
-                "models": self._model_paths(request.conversion),
+                "models": self._model_paths(request.conversion, request.parameters),
                 "models_folder": str(self._models.folder),
                 "made_of": self._made_of(request.conversion),
                 "audio": request.audio or request.key,
@@ -229,7 +244,9 @@ class LocalConverter:
             ) from error
         return folder
 
-    def _model_paths(self, conversion: str) -> dict[str, str]:
+    def _model_paths(self, conversion: str, parameters: Mapping[str, Any] = NO_PARAMETERS) -> dict[str, str]:
+        if conversion == SEPARATION and parameters.get("model", "auto") not in OWN_SEPARATORS:
+            return {}  # a network of the user's own, which the engine asks for
         return {name: str(self._models.path(name)) for name in NEEDS_MODELS.get(conversion, ())}
 
     def _task(self, ticket: Ticket) -> _Task:

@@ -128,7 +128,7 @@ def laid(
     with open_source(path) as source:
         blocks = _from(_checked(source.blocks, check), delay, source.channels)
         if rate_hz != source.rate_hz:
-            blocks = _resampled(path, blocks, source.rate_hz, rate_hz, source.channels)
+            blocks = resampled(path, blocks, source.rate_hz, rate_hz, source.channels)
         for block in chain(_silence(lead_frames, source.channels), blocks):
             yield block if channels is None else _in_channels(block, channels)
 
@@ -154,10 +154,13 @@ def _from(blocks: Iterator[Samples], delay: int, channels: int) -> Iterator[Samp
             yield rest
 
 
-def _resampled(
-    path: Path, blocks: Iterator[Samples], old_hz: int, new_hz: int, channels: int
+def resampled(
+    path: Path, blocks: Iterator[Samples], old_hz: float, new_hz: float, channels: int
 ) -> Iterator[Samples]:
-    """The blocks at another rate, in all exactly as many frames as last as long."""
+    """The blocks at another rate, in all exactly as many frames as last as long: halves go up.
+
+    `path` is named where it fails.
+    """
     resampler = soxr.ResampleStream(old_hz, new_hz, channels, dtype="float32", quality=RESAMPLER_QUALITY)
     given = made = 0
     for block in blocks:
@@ -169,7 +172,7 @@ def _resampled(
             yield out
     with told(path):
         rest = resampler.resample_chunk(np.zeros((0, channels), np.float32), last=True)
-    missing = (2 * given * new_hz + old_hz) // (2 * old_hz) - made
+    missing = int((2 * given * new_hz + old_hz) // (2 * old_hz)) - made
     if missing > 0:
         yield np.pad(rest[:missing], ((0, max(0, missing - len(rest))), (0, 0)))
 

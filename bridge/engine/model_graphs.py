@@ -43,16 +43,16 @@ def promised(model: Model, folder: Path) -> Record | None:
 def beside(model: Model, folder: Path) -> list[Path]:
     """What lies beside a model's graph: what it was made of, and the record of it."""
     assert model.graph is not None
-    return [folder / model.file, _record_path(folder, model.graph)]
+    return [*(folder / one.file for one in model.files), _record_path(folder, model.graph)]
 
 
 def make(model: Model, folder: Path) -> Path:
-    """Builds the graph from the published file in `folder`, and its record. Raises ModelError."""
+    """Builds the graph from the published files in `folder`, and its record. Raises ModelError."""
     graph = model.graph
     assert graph is not None
     try:
         build = importlib.import_module(graph.builder).build
-        data: bytes = build(folder / model.file)
+        data: bytes = build(*(folder / one.file for one in model.files))
     except ImportError as fault:
         words = f"the graph of {model.name} cannot be written: {fault}"
         raise ModelError(words, remedy="Install the package onnx.") from fault
@@ -71,7 +71,7 @@ def make(model: Model, folder: Path) -> Path:
 
 
 def _made_of(model: Model, graph: Graph) -> list[str | int]:
-    return [model.sha256, graph.builder, graph.version]
+    return [*(one.sha256 for one in model.files), graph.builder, graph.version]
 
 
 def _record_path(folder: Path, graph: Graph) -> Path:

@@ -161,7 +161,12 @@ def _fetcher(arguments: Mapping[str, Any], context: TaskContext) -> Callable[[st
     store = ModelStore(Path(arguments["models_folder"]))
 
     def fetch(name: str) -> Path:
-        return store.pull(name, report=lambda words: context.progress(0.0, words), check=context.check)
+        return store.for_use(
+            name,
+            report=lambda words: context.progress(0.0, words),
+            check=context.check,
+            progress=lambda fraction: context.progress(0.0, f"fetching {name}: {fraction:.0%}"),
+        )
 
     return fetch
 

@@ -245,7 +245,7 @@ def _require(house: House, done: Finished) -> None:
 
 
 def _pull_models(house: House, wish: Wish) -> parts.Outcome:
-    say("Getting the models …")
+    say("Getting the models: once, about 100 MB …")
     gives = "conversions on this machine"
     environment = {"BRIDGE_HOME": wish.home} if wish.home else None
     done = run([str(house.python), "-P", "-m", "bridge", "models", "pull"], environment=environment)

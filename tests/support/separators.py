@@ -10,9 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 CHANNELS, SAMPLES = 2, 16_384
 
 
-def write_separator(path: Path, *, stems: int = 4) -> Path:
+def write_separator(path: Path, *, stems: int = 4, seed: int = 7) -> Path:
     """A separator with htdemucs's signature: (1, 2, samples) in, (1, stems, 2, samples) out."""
-    gains = np.random.default_rng(7).random((1, stems, 1, 1)).astype(np.float32)
+    gains = np.random.default_rng(seed).random((1, stems, 1, 1)).astype(np.float32)
     nodes = [
         helper.make_node("Unsqueeze", ["mix", "axis"], ["one"]),
         helper.make_node("Mul", ["one", "gains"], ["stems"]),

@@ -14,7 +14,7 @@ import numpy as np
 
 from bridge.errors import AudioError
 from bridge.media.ffmpeg_decode import complaint_of
-from bridge.media.raw_pcm import Samples
+from bridge.media.sample_depth import Floats
 
 INSTALL_FFMPEG: Final = (
     "Install ffmpeg (Debian, Ubuntu: sudo apt install ffmpeg; macOS: brew install ffmpeg; "
@@ -26,7 +26,7 @@ CODINGS: Final = {
 }
 
 
-def encode(path: Path, coding: str, blocks: Iterable[Samples], *, rate_hz: int, channels: int) -> None:
+def encode(path: Path, coding: str, blocks: Iterable[Floats], *, rate_hz: int, channels: int) -> None:
     """Writes blocks of (frames, channels) as `aac` or `webm`; an older file is replaced.
 
     Raises AudioError where ffmpeg is missing or fails, and what the blocks raise.

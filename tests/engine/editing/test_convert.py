@@ -12,6 +12,7 @@ import soundfile as sf
 
 from bridge.conversions.catalogue import conversion
 from bridge.engine.editing import convert as editing
+from bridge.engine.editing.writing import TARGETS
 from bridge.errors import AudioError, Cancelled, WrongUse
 from bridge.media.audio_files import probe
 from bridge.media.wav_chunks import read_chunks
@@ -34,7 +35,7 @@ def converted(source: Path, folder: Path, **parameters: Any) -> tuple[Path, dict
 
 def test_every_format_of_the_table_can_be_written() -> None:
     table = next(row for row in conversion("file_convert").parameters if row.name == "target_format")
-    assert set(table.choices) == set(editing.TARGETS)
+    assert set(table.choices) == set(TARGETS)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -108,6 +109,48 @@ def test_a_coarser_depth_is_dithered(tmp_path: Path) -> None:
     sound = sf.read(path)[0] * 2**15
     assert set(np.unique(sound)) <= {-1, 0, 1, 2}
     assert abs(sound.mean() - 0.3) < 0.02
+
+
+def loudest_overtone_db(sound: Sound, bin_of_tone: int) -> float:
+    """Against the tone itself; of the second to the ninth."""
+    level = np.abs(np.fft.rfft(sound))
+    return float(
+        20 * np.log10(level[2 * bin_of_tone : 10 * bin_of_tone : bin_of_tone].max() / level[bin_of_tone])
+    )
+
+
+@pytest.mark.parametrize("name", ["wav", "flac"])
+def test_dither_takes_the_distortion_of_a_quiet_tone(tmp_path: Path, name: str) -> None:
+    frames, cycles = 5 * BOUNCE_HZ, 1009
+    tone = 10 ** (-90 / 20) * np.sin(2 * np.pi * cycles * np.arange(frames) / frames)
+    source = bounce(tmp_path, {"tone": tone[:, np.newaxis]})
+    path, _ = converted(
+        source, tmp_path / "out", target_format=name, target_sr=BOUNCE_HZ, target_bit_depth=16
+    )
+    assert loudest_overtone_db(np.rint(tone * 2**15), cycles) > -30
+    assert loudest_overtone_db(sf.read(path)[0], cycles) < -45
+
+
+def test_samples_that_were_resampled_are_dithered_too(tmp_path: Path) -> None:
+    source = tmp_path / "take.wav"
+    sf.write(source, np.full(BOUNCE_HZ, 5 * 2.0**-15), BOUNCE_HZ, subtype="PCM_16")
+    path, _ = converted(source, tmp_path / "out", target_format="wav", target_sr=44_100)
+    assert set(np.unique(sf.read(path)[0][9000:-9000] * 2**15)) == {4, 5, 6}
+
+
+@pytest.mark.parametrize("name", ["mp3", "ogg", *BY_FFMPEG])
+def test_a_depth_that_a_format_does_not_have_is_told(tmp_path: Path, name: str) -> None:
+    _, row = converted(
+        bounce(tmp_path, STEMS), tmp_path / "out", target_format=name, target_sr=48_000, target_bit_depth=24
+    )
+    assert row["about"]["note"] == f"{name} has no depth: the 24 bits say nothing"
+
+
+def test_32_bits_keep_every_bit(tmp_path: Path) -> None:
+    source = tmp_path / "take.wav"
+    sf.write(source, MIX, BOUNCE_HZ, subtype="PCM_32")
+    path, _ = converted(source, tmp_path / "out", target_format="wav", target_sr=None)
+    np.testing.assert_array_equal(sf.read(path)[0], sf.read(source)[0])
 
 
 def test_a_named_depth_is_kept_where_the_sound_is_too_loud(tmp_path: Path) -> None:
