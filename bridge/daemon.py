@@ -154,7 +154,6 @@ class BridgeCore:
         self.steps = ConversionSteps(
             self.journal, cache, self.converters, self.feed, clock, self.rules, listens
         )
-        self.memory = Memory(home)
         self.surface = self._make_surface()
         self.desk = DeliveryDesk(
             self.journal,
@@ -167,7 +166,7 @@ class BridgeCore:
         self.intake = Intake(self.journal, self.steps, self.presets, self.local, self.surface.overheard)
 
     def _make_surface(self) -> Hands:
-        return IdleSurface(self.memory)
+        return IdleSurface(self.home)
 
     # What actions ask
 
@@ -248,7 +247,7 @@ class Daemon(BridgeCore):
         from bridge.surface.control_surface import ControlSurface
 
         self.controls: ControlSurface = ControlSurface(
-            self, self.settings, self.memory, self.feed, self.clock
+            self, self.settings, Memory(self.home), self.feed, self.clock
         )
         return self.controls
 

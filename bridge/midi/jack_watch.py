@@ -70,7 +70,6 @@ class JackWatch:
         self.is_dead = False
         self._unplugged: set[str] = set()
         self._on_news = on_news
-        os.environ["JACK_NO_START_SERVER"] = "1"
         try:
             self._client = module.Client(name, no_start_server=True)
         except module.JackOpenError as fault:

@@ -319,7 +319,9 @@ class ControlSurface:
         if job is not None:
             with self._lock:
                 self._facts.latest = self._facts.of_preset[job.preset] = job.state
-                self._facts.waiting_for_you = bool(self._bridge.journal.counts().get(JobState.NEEDS_YOU))
+                self._facts.waiting_for_you = bool(
+                    self._bridge.journal.jobs(limit=1, states=(JobState.NEEDS_YOU,))
+                )
 
 
 def _open_ports(ports: messages.Ports) -> dict[str, list[str]]:

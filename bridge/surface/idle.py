@@ -10,28 +10,11 @@ from bridge.midi.messages import Command, Play, PlayState
 from bridge.surface.memory import Memory
 
 
-class IdleSurface:
+class IdleSurface(Memory):
     """Fulfils `actions.Surface`: it remembers, and has nothing to play with."""
-
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-
-    @property
-    def preset(self) -> str:
-        return self._memory.preset
-
-    @property
-    def slots(self) -> Mapping[int, int]:
-        return self._memory.slots
 
     def preset_row(self) -> list[str]:
         return []
-
-    def select(self, preset: str) -> None:
-        self._memory.select(preset)
-
-    def put(self, slot: int, job: int | None) -> None:
-        self._memory.put(slot, job)
 
     def playing(self) -> Mapping[str, PlayState]:
         return {}
