@@ -72,9 +72,9 @@ STEMS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 LOCAL_STEMS: Mapping[str, str] = MappingProxyType(
     {
-        "drums": "Hits of other instruments remain in it, and tails of drums do not: a guide, not for a mix.",
-        "bass": "What else is low is in it, and the bass's overtones are not: a guide, not for a mix.",
-        "other": "What is left beside voices, drums and bass, with remains of them: a guide, not for a mix.",
+        "drums": "hits of other instruments remain in it, and tails of drums do not (a guide, not for a mix).",
+        "bass": "what else is low is in it, and the bass's overtones are not (a guide, not for a mix).",
+        "other": "what is left beside voices, drums and bass, with remains of them (a guide, not for a mix).",
     }
 )
 """Stems of which the local engine makes drafts by itself, each with what it is not."""

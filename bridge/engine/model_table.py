@@ -206,7 +206,7 @@ MODELS: tuple[Model, ...] = (
             ),
             Folder(),
         ),
-        graph=Graph("spleeter.onnx", "bridge.engine.graphs.spleeter", 1),
+        graph=Graph("spleeter.onnx", "bridge.engine.graphs.spleeter", 2),
     ),
     Model(
         name="nsnet2",

@@ -58,7 +58,7 @@ def test_who_does_what_with_a_key(
 def test_a_draft_is_never_made_unless_it_is_named(works_with: MakeWorks) -> None:
     works = works_with(FakeConverter("local"), start=False)
     wants_drums = {"stems": "vocals,drums"}
-    with pytest.raises(PresetError, match=r"only a draft can be made of drums\. drums: Hits of") as told:
+    with pytest.raises(PresetError, match=r"only a draft can be made of drums\. drums: hits of") as told:
         works.steps.plan_source(
             preset_of("Extraction", parameters=wants_drums), request_of(SONG), source_of(SONG)
         )
