@@ -72,7 +72,7 @@ STEMS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 LOCAL_STEMS: Mapping[str, str] = MappingProxyType(
     {
-        "drums": "hits of other instruments remain in it, and tails of drums do not (a guide, not for a mix).",
+        "drums": "hits of others remain in it, and tails of drums do not (a guide, not for a mix).",
         "bass": "what else is low is in it, and the bass's overtones are not (a guide, not for a mix).",
         "other": "what is left beside voices, drums and bass, with remains of them (a guide, not for a mix).",
     }

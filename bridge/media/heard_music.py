@@ -1,7 +1,7 @@
 """What the analysis of a bounce (`key_bpm.json`) tells of its music. Pure; only what it is sure of.
 
 The analysis hears where beats and bars lie in the audio, not where the bounce lies in the project: so nothing
-is told of its place, and changes are told only as far as they hold without it.
+is told of its place, and changes are counted from where the audio begins.
 """
 
 from __future__ import annotations
@@ -9,34 +9,40 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
-from bridge.media.musical_context import Told, exact_bpm, meter_map
+from bridge.media.musical_context import HEARD, Told, exact_bpm, meter_map
 from bridge.media.musical_time import Key, KeyPoint, MeterMap, TempoMap, TempoPoint
 
-SOURCE = "what was heard"
 SURE_TEMPO, SURE_METER, SURE_KEY = 0.5, 0.75, 0.6
-SAME_START_S = 0.5
+LOWEST_BPM, HIGHEST_BPM = 20.0, 400.0
+AS_GOOD_AS = 0.0005
+"""Where the beats tell a whole tempo to about so much, it is meant: songs are made to a click."""
 
 
 def told_of(analysis: Mapping[str, Any]) -> Told:
     """Tempo, meter and keys that are sure enough; `Told` of nothing for an analysis that is not.
 
-    What is missing or of another kind (as in MusicGPT's own answers, which give no confidence) counts as not
-    known; nothing is raised for it.
+    What is missing or of another kind (MusicGPT's own answers give no confidence) counts as not known;
+    nothing is raised for it.
     """
     tempo = _tempo(analysis)
-    return Told(
-        SOURCE,
-        tempo=tempo,
-        meters=_meters(analysis) if tempo else None,
-        keys=tuple(_keys(analysis, tempo)) if _is_sure(analysis, "key_confidence", SURE_KEY) else (),
-    )
+    keys = _keys(analysis, tempo) if _is_sure(analysis, "key_confidence", SURE_KEY) else ()
+    return Told(HEARD, tempo=tempo, meters=_meters(analysis) if tempo else None, keys=tuple(keys))
 
 
 def _number(value: Any) -> float | None:
     is_one = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if is_one else None
+
+
+def _bpm(value: Any) -> float | None:
+    bpm = _number(value)
+    if bpm is None or not LOWEST_BPM <= bpm <= HIGHEST_BPM:
+        return None
+    whole = float(round(bpm))
+    return whole if abs(bpm - whole) <= AS_GOOD_AS * bpm else bpm
 
 
 def _is_sure(analysis: Mapping[str, Any], name: str, least: float) -> bool:
@@ -45,24 +51,21 @@ def _is_sure(analysis: Mapping[str, Any], name: str, least: float) -> bool:
 
 
 def _tempo(analysis: Mapping[str, Any]) -> TempoMap | None:
-    """One tempo; or a step at each change, counted in the beats before it."""
-    bpm = _number(analysis.get("bpm"))
-    if bpm is None or not 1 <= bpm <= 1000 or not _is_sure(analysis, "bpm_confidence", SURE_TEMPO):
+    """One tempo; or a step at each change, after as many whole beats as came before it."""
+    bpm = _bpm(analysis.get("bpm"))
+    if bpm is None or not _is_sure(analysis, "bpm_confidence", SURE_TEMPO):
         return None
-    changes = list(_dated(analysis.get("tempo_changes"), "bpm"))
-    steps = [(at_s, tempo) for at_s, value in changes if (tempo := _number(value)) and 1 <= tempo <= 1000]
-    if len(steps) < 2:
-        return TempoMap.constant(exact_bpm(bpm))
+    dated = _dated(analysis, "tempo_changes", "bpm")
+    steps = [(at_s, tempo) for at_s, value in dated if (tempo := _bpm(value))] or [(0.0, bpm)]
     points = [TempoPoint(Fraction(0), exact_bpm(steps[0][1]))]
-    last_s = 0.0
-    for at_s, tempo in steps[1:]:
-        if at_s <= last_s:
+    began_s = 0.0  # the first tempo holds from the beginning, wherever its first beat is
+    for (_, before), (at_s, after) in pairwise(steps):
+        beats = round((at_s - began_s) * before / 60)
+        if beats < 1:
             return TempoMap.constant(exact_bpm(bpm))
-        lasted = Fraction(at_s - last_s).limit_denominator(1000) * points[-1].bpm / 60
-        points.append(TempoPoint(points[-1].beat + Fraction(round(lasted)), exact_bpm(tempo)))
-        last_s = at_s
-    beats = [point.beat for point in points]
-    return TempoMap(tuple(points)) if len(set(beats)) == len(beats) else TempoMap.constant(exact_bpm(bpm))
+        points.append(TempoPoint(points[-1].beat + beats, exact_bpm(after)))
+        began_s = at_s
+    return TempoMap(tuple(points))
 
 
 def _meters(analysis: Mapping[str, Any]) -> MeterMap | None:
@@ -76,21 +79,19 @@ def _meters(analysis: Mapping[str, Any]) -> MeterMap | None:
 
 
 def _keys(analysis: Mapping[str, Any], tempo: TempoMap | None) -> Iterator[KeyPoint]:
-    """Each key from its beat on; the first from the beginning. Without a tempo, only the main one."""
-    found = list(_dated(analysis.get("keys"), "key"))
-    if tempo is None or len(found) < 2:
-        found = [(0.0, analysis.get("key"))]
-    for number, (at_s, name) in enumerate(found):
+    """Each key from its beat on, the first from the beginning. Without a tempo only the main one."""
+    changes = list(_dated(analysis, "keys", "key")) if tempo else []
+    for number, (at_s, name) in enumerate(changes or [(0.0, analysis.get("key"))]):
+        beat = round(tempo.beat_at(Fraction(at_s))) if tempo and number else 0
         try:
-            key = Key.named(str(name))
+            yield KeyPoint(Fraction(beat), Key.named(str(name)))
         except ValueError:
             continue
-        beat = tempo.beat_at(Fraction(at_s)) if tempo and number else Fraction(0)
-        yield KeyPoint(Fraction(round(beat)), key)
 
 
-def _dated(rows: Any, name: str) -> Iterator[tuple[float, Any]]:
+def _dated(analysis: Mapping[str, Any], rows: str, name: str) -> Iterator[tuple[float, Any]]:
     """`start_s` and the value called `name` of each row that has both."""
-    for row in rows if isinstance(rows, list) else ():
+    found = analysis.get(rows)
+    for row in found if isinstance(found, list) else ():
         if isinstance(row, Mapping) and (at_s := _number(row.get("start_s"))) is not None and name in row:
             yield at_s, row[name]
