@@ -20,19 +20,19 @@ STEPS: Final = MappingProxyType({"Denoise": "denoise", "Deecho": "deecho", "Dere
 
 
 @contextmanager
-def cleaned(job: AudioJob) -> Iterator[tuple[AudioJob, str]]:
-    """The job with its source cleaned as `preprocessing_options` ask, and what the steps have to say.
+def cleaned(job: AudioJob) -> Iterator[tuple[AudioJob, str, list[str]]]:
+    """The job with its source cleaned as `preprocessing_options` ask, what the steps say, and their models.
 
     The steps take the first half of the progress; the cleaned files are removed afterwards.
     """
     asked = job.parameters["preprocessing_options"] or ()
     steps = [(option, name) for option, name in STEPS.items() if option in asked]
     if not steps:
-        yield job, ""
+        yield job, "", []
         return
     folder = Path(tempfile.mkdtemp(prefix=".cleaning-", dir=job.folder))
     try:
-        source, said = job.source, []
+        source, said, models = job.source, list[str](), list[str]()
         for number, (option, name) in enumerate(steps):
             begin, end = (0.5 * at / len(steps) for at in (number, number + 1))
             own = folder / name
@@ -42,7 +42,8 @@ def cleaned(job: AudioJob) -> Iterator[tuple[AudioJob, str]]:
             rows = getattr(importlib.import_module(f"bridge.engine.enhancement.{name}"), name)(step)
             clean = next(row for row in rows if row["role"] == "clean")
             source = own / clean["file"]
+            models += clean["about"].get("models", [])
             said.append(f"{option} first: {clean['about'].get('note', '')}".removesuffix(": "))
-        yield job.stage(0.5, 1.0, source=source), ". ".join(said)
+        yield job.stage(0.5, 1.0, source=source), ". ".join(said), models
     finally:
         shutil.rmtree(folder, ignore_errors=True)

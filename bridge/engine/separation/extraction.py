@@ -64,12 +64,13 @@ def extract(job: AudioJob) -> list[Row]:
     network = _Choice.of(job)
     network.check(names)
     own = AudioFormat.of(job.source)
-    with cleaned(job) as (ready, said), ExitStack() as stack:
+    with cleaned(job) as (ready, said, models), ExitStack() as stack:
         separator = network.separator(ready, own, names, stack)
         parts = _parts(ready, own.rate_hz, separator, names)
         rows = write_parts(ready, own, parts, names, rest=RESIDUAL if RESIDUAL in asked else "")
     said = ". ".join(filter(None, [said, NO_ECO if job.parameters["eco_mode"] else ""]))
-    return [_described(row, network, said) for row in rows]
+    described = (_described(row, network, said) for row in rows)
+    return [{**row, "about": row["about"] | {"models": [network.name, *models]}} for row in described]
 
 
 @dataclass(frozen=True)
