@@ -44,7 +44,7 @@ class Order:
             "preset": self.preset,
             "conversion": self.conversion,
             "to": str(self.to.expanduser().absolute()) if self.to else None,
-            "set": pairs(self.settings, "--set"),
+            "set": _whole_paths(pairs(self.settings, "--set")),
             "name": self.name,
             "private": self.private,
             "allow_upload": self.yes,
@@ -204,6 +204,15 @@ def pairs(texts: Sequence[str], option: str, *, example: str = "--set lowest_not
     if faulty:
         raise WrongUse(f"{option} takes key=value, not '{faulty[0]}'.", remedy=f"For example: {example}")
     return {key: value for key, _, value in (text.partition("=") for text in texts)}
+
+
+FILES = ("reference_audio_file",)
+"""Parameters that name a file: seen from where the command is called, not from where the daemon runs."""
+
+
+def _whole_paths(given: Mapping[str, str]) -> dict[str, str]:
+    whole = {name: os.path.abspath(os.path.expanduser(given[name])) for name in FILES if given.get(name)}  # noqa: PTH100, PTH111
+    return {**given, **{name: path for name, path in whole.items() if os.path.exists(path)}}  # noqa: PTH110
 
 
 def _found(paths: Sequence[Path]) -> dict[Path, bool]:

@@ -121,7 +121,10 @@ EXTRACTION = Conversion(
             "What is cleaned before it is taken apart.",
             choices=("Denoise", "Deecho", "Dereverb"),
         ),
-        switch("eco_mode", "Take the stems apart beside one another, which is faster."),
+        switch(
+            "eco_mode",
+            "Take the stems apart beside one another, which is faster; no difference on this machine.",
+        ),
         TRIM_SILENCE,
     ),
     results=tuple(

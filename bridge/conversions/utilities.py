@@ -249,6 +249,9 @@ AUDIO_SPEED_CHANGER = Conversion(
     webhook_label="Audio Speed Changer",
 )
 
+MASTERING_S = 3 * 3600.0
+"""What is known of each moment is kept in memory while the loudness is sought: some 300 MB an hour."""
+
 AUDIO_MASTERING = Conversion(
     name="audio_mastering",
     title="Master",
@@ -256,7 +259,7 @@ AUDIO_MASTERING = Conversion(
     version="v1",
     conversion_type="AUDIO_MASTERING",
     category="audio_utilities",
-    max_input_s=frozen(musicgpt=480.0, local=HOURS_S),
+    max_input_s=frozen(musicgpt=480.0, local=MASTERING_S),
     parameters=(
         AUDIO_URL,
         Parameter(
@@ -276,7 +279,8 @@ AUDIO_MASTERING = Conversion(
             "loudness",
             "float",
             None,
-            "How loud it shall be; by itself -14, or as loud as the reference.",
+            "How loud it shall be; by itself -14, or as loud as the reference. Where the mix is too dynamic "
+            "for it, as loud as a limiter goes unheard, and the result says so.",
             unit="LUFS",
             low=-36.0,
             high=-6.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -52,8 +53,9 @@ def clear(
     assert job is not None
     if not converter.remote:
         _check_drafts(job, conversion)
+        _check_length(row, converter.name, request)
         return None
-    _check_private(rules, job, (part.path, *_named_files(request.parameters)))
+    _check_private(rules, job, (part.path, *named_files(request.parameters)))
     quote = converter.quote(conversion.conversion, request.parameters, request.duration_s)
     if job.again_of is not None:
         raise NotAllowed(
@@ -75,11 +77,22 @@ def _check_drafts(job: JobRecord, conversion: ConversionRecord) -> None:
         refuse_drafts(step, job.overrides, conversion.converter)
 
 
+def _check_length(row: Conversion, converter: str, request: ConversionRequest) -> None:
+    limit_s = row.max_input_s.get(converter, math.inf)
+    if request.duration_s > limit_s:
+        raise Rejected(
+            f"it lasts {request.duration_s / 3600:.1f} h, and {row.name} on this machine takes at most "
+            f"{limit_s / 3600:g} h.",
+            remedy="Bounce it in shorter parts.",
+            file=request.source,
+        )
+
+
 FILES = ("reference_audio_file", "upload_id")
 """Parameters that may name a further file to send."""
 
 
-def _named_files(parameters: Mapping[str, Any]) -> list[Path]:
+def named_files(parameters: Mapping[str, Any]) -> list[Path]:
     # os.path: where a name is no user's, it stays as it is, and the client says that there is no such file.
     given = [str(parameters[name]) for name in FILES if parameters.get(name)]
     paths = [Path(os.path.expanduser(one)) for one in given]  # noqa: PTH111
@@ -111,7 +124,7 @@ def _is_new(journal: Views, rules: SendingRules, file: Path) -> bool:
 def _sent_files(source: Path, row: Conversion, parameters: Mapping[str, Any]) -> list[Path]:
     """Every file that leaves this machine."""
     leaves = row.input != "text" and not parameters.get(f"{row.input}_url")
-    return [*([source] if leaves else []), *_named_files(parameters)]
+    return [*([source] if leaves else []), *named_files(parameters)]
 
 
 def _check_consent(journal: Views, rules: SendingRules, file: Path, quote: Quote) -> None:

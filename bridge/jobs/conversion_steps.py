@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from bridge.crash_points import reach
 from bridge.errors import BridgeError, Cancelled, ConverterError, NotSent, TicketLost
 from bridge.jobs import listening, plan
 from bridge.jobs.cache import Cache, Entry, cache_key
-from bridge.jobs.clearance import SendingRules
+from bridge.jobs.clearance import SendingRules, named_files
 from bridge.jobs.events import EventFeed
 from bridge.jobs.listening import NOBODY_LISTENS, Listening
 from bridge.jobs.model import (
@@ -309,6 +310,18 @@ class _Input:
         return cls(source.path, source.samples_sha256, source.fingerprint, source.duration_s)
 
 
+def _beside(wanted: PlannedConversion | ConversionRecord, converter: Converter) -> dict[str, str]:
+    """The states of other files that are read here: with another reference it is another master."""
+    if converter.remote:
+        return {}
+    states: dict[str, str] = {}
+    for path in named_files(wanted.parameters):
+        with suppress(OSError):
+            state = Fingerprint.of(path)
+            states[str(path)] = f"{state.size} {state.mtime_ns}"
+    return states
+
+
 def _request(
     wanted: PlannedConversion | ConversionRecord, converter: Converter, fed: _Input
 ) -> ConversionRequest:
@@ -318,7 +331,7 @@ def _request(
         conversion=wanted.conversion,
         parameters=wanted.parameters,
         converter=wanted.converter,
-        fingerprint=converter.fingerprint(wanted.conversion),
+        fingerprint={**converter.fingerprint(wanted.conversion), **_beside(wanted, converter)},
     )
     return ConversionRequest(
         wanted.conversion,
