@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,35 @@ def test_a_draft_in_a_later_step_is_told_before_the_first_one_costs(make_works: 
     assert works.steps.plan_source(preset, request_of(SONG), source_of(SONG))[0].converter == "musicgpt"
     with pytest.raises(PresetError, match="only a draft can be made of bass"):
         works.steps.plan_source(preset, request_of(SONG, private=True), source_of(SONG))
+
+
+def test_what_is_too_long_for_this_machine_fails_and_says_how_long_it_may_be(
+    works_with: MakeWorks, tmp_path: Path
+) -> None:
+    works = works_with(FakeConverter("local"))
+    four_hours = source_of(tmp_path / "a.wav", frames=48_000 * 3600 * 4)
+    wanted = replace(planned("local", step="one"), conversion="audio_mastering")
+    preset = preset_of("audio_mastering", converter="local").model_dump(by_alias=True)
+    job = works.journal.create_job(request_of(four_hours.path), preset, four_hours, [wanted])
+    error = job_in(works, job, JobState.FAILED).conversions[0].error
+    assert error is not None
+    assert "it lasts 4.0 h, and audio_mastering on this machine takes at most 3 h" in str(error)
+    assert not works.converters["local"].submitted
+
+
+def test_another_reference_under_the_same_name_is_another_request(
+    works_with: MakeWorks, tmp_path: Path
+) -> None:
+    works = works_with(FakeConverter("local"), start=False)
+    reference = tmp_path / "reference.wav"
+    wanted = replace(planned("local"), parameters={"reference_audio_file": str(reference)})
+    keys = [works.steps.request_for(wanted, source_of(SONG)).key]
+    for content in (b"one", b"another"):
+        reference.write_bytes(content)
+        keys += [works.steps.request_for(wanted, source_of(SONG)).key for _ in range(2)]
+    assert keys[1] == keys[2]
+    assert keys[3] == keys[4]
+    assert len(set(keys)) == 3
 
 
 def test_whoever_was_to_do_it_is_gone_and_it_does_not_become_a_draft_in_silence(

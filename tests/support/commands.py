@@ -24,11 +24,12 @@ class Done:
         return json.loads(self.stdout)
 
 
-def bridge(home: Path, *arguments: str | Path, **environment: str) -> Done:
+def bridge(home: Path, *arguments: str | Path, cwd: Path | None = None, **environment: str) -> Done:
     """Runs `bridge` with `arguments` on this home, to its end."""
     done = subprocess.run(
         [sys.executable, "-m", "bridge", *map(str, arguments)],
         env={**os.environ, "BRIDGE_HOME": str(home), "PYTHONIOENCODING": "utf-8", **environment},
+        cwd=cwd,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
