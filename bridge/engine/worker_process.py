@@ -174,6 +174,11 @@ def _watch(
 
 
 def _lower_priority() -> None:
+    """Threads that come later inherit it."""
+    with contextlib.suppress(AttributeError, OSError):
+        # Linux: whoever else wants this core has it at once. A nice value only makes the share smaller, and
+        # a client of JACK without real-time rights then waits for milliseconds.
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     with contextlib.suppress(psutil.Error, OSError):
         idle = getattr(psutil, "IDLE_PRIORITY_CLASS", None)  # Windows only
         psutil.Process().nice(LOWEST_NICE if idle is None else idle)

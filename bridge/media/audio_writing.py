@@ -32,7 +32,7 @@ from bridge.media.sample_spool import Spool
 from bridge.media.wav_assembly import assemble, put
 from bridge.media.wav_chunks import WavChunks
 from bridge.media.wav_format import PCM
-from bridge.media.whole_files import CHECK_DISK, discard, hidden_beside, settle, told_of_writing
+from bridge.media.whole_files import CHECK_DISK, discard, hidden_beside, told_of_writing
 
 TOO_LOUD = "some samples exceed full scale, so 32-bit float was written"
 
@@ -72,7 +72,9 @@ def write_set(
     `rate_hz` another rate that the blocks have. `is_changed` False keeps what was measured on the samples.
     `dither` adds noise where `subtype` is coarser than the source. The same arguments give the same bytes.
 
-    Nothing is left behind when it fails, memory is bounded, and the disk needs room for a second copy.
+    Nothing is left behind when it fails, memory is bounded, and the disk needs room for a second copy. It is
+    not waited until the disk has them: the cache, which keeps results, does so, and a DAW's callbacks were
+    late beside a disk that is told to hurry.
     Raises AudioError, ValueError for blocks of another shape or kind, and what `check` and the members raise.
     """
     channels, rate_hz = channels or like.channels, rate_hz or like.rate_hz
@@ -160,19 +162,15 @@ def _write(temp: Path, sound: _Sound, plan: Plan, chunks: WavChunks, blocks: tup
     if plan.container in ("WAV", "AIFF"):
         with temp.open("xb") as file:
             _write_chunked(file, sound, plan, chunks)
-            settle(file)
         return
     if plan.container != "FLAC":
         _write_coded(temp, sound, plan)
-        with temp.open("r+b") as file:
-            settle(file)
         return
     plain = hidden_beside(temp)
     try:
         _write_coded(plain, sound, plan)
         with plain.open("rb") as source, temp.open("xb") as file:
             with_blocks(source, file, blocks)
-            settle(file)
     finally:
         discard(plain)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from bridge.errors import AudioError
 
@@ -46,15 +47,17 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+MOST_IN_MEMORY = 32 << 20
+"""A DAW's callbacks were late beside a disk that was busy with what is thrown away a moment later."""
+
+
 @contextmanager
-def scratch_file(folder: Path) -> Iterator[BinaryIO]:
-    """A hidden file in `folder` to write and read, gone afterwards. Raises OSError."""
-    path = hidden_beside(folder / "scratch")
-    try:
-        with path.open("x+b") as file:
-            yield file
-    finally:
-        discard(path)
+def scratch_file(folder: Path) -> Iterator[IO[bytes]]:
+    """Something to write and read, gone afterwards; a file in `folder` where it grows. Raises OSError."""
+    with tempfile.SpooledTemporaryFile(
+        max_size=MOST_IN_MEMORY, mode="w+b", prefix=".scratch-", dir=str(folder)
+    ) as file:
+        yield file
 
 
 def settle(file: BinaryIO) -> None:

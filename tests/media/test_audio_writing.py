@@ -14,6 +14,7 @@ import pytest
 import soundfile as sf
 
 from bridge.errors import AudioError
+from bridge.media import whole_files
 from bridge.media.audio_format import AudioFormat
 from bridge.media.audio_writing import write_set
 from bridge.media.sample_depth import Floats
@@ -336,7 +337,8 @@ def test_members_of_one_process_are_asked_in_turn(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole_files, "MOST_IN_MEMORY", 1 << 20)
     like = AudioFormat.of(write(tmp_path / "source.wav", phrase(), subtype="PCM_24"))
     block = phrase(frames=65_536).astype(np.float32)
     tracemalloc.start()

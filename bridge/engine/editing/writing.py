@@ -17,7 +17,7 @@ from bridge.errors import AudioError, WrongUse
 from bridge.media.audio_format import AudioFormat, name_for_libsndfile
 from bridge.media.audio_writing import told_of_coding, write_set
 from bridge.media.sample_depth import FINENESS, FLOAT_BITS, PCM_BITS, Floats
-from bridge.media.whole_files import discard, hidden_beside, settle
+from bridge.media.whole_files import discard, hidden_beside
 
 MP3_RATES_HZ: Final = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 AAC_RATES_HZ: Final = (*MP3_RATES_HZ, 64_000, 88_200, 96_000)
@@ -224,8 +224,6 @@ def _coded(asked: Asked) -> tuple[Path, Words]:
                 for block in asked.blocks:
                     for at in range(0, len(block), CODED_FRAMES):
                         file.write(block[at : at + CODED_FRAMES])
-            with temp.open("r+b") as written:
-                settle(written)
             temp.replace(asked.path)
     finally:
         discard(temp)
