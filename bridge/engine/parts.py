@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import soundfile as sf
 
 from bridge.engine.audio_job import AudioJob, Row
+from bridge.engine.reading import BLOCK_FRAMES, exact_blocks
 from bridge.engine.windows import unzipped
-from bridge.media.audio_format import AudioFormat, name_for_libsndfile
-from bridge.media.audio_sources import open_source
+from bridge.media.audio_format import AudioFormat
 from bridge.media.audio_writing import write_set
 from bridge.media.raw_pcm import Samples
+from bridge.media.sample_depth import Floats
 
 WAV: Final = "audio/wav"
 MEDIA_TYPES: Final = {"WAV": WAV, "AIFF": "audio/aiff", "FLAC": "audio/flac", "CAF": "audio/x-caf"}
-WIDE: Final = frozenset({"PCM_32", "DOUBLE"})
-"""Depths of which float32 does not hold every bit."""
-BLOCK_FRAMES: Final = 65_536
 
 Numbers = npt.NDArray[np.float64]
 
@@ -95,12 +92,10 @@ def _measured(blocks: Iterator[Numbers], level: Level) -> Iterator[Numbers]:
 def _left(job: AudioJob, own: AudioFormat, paths: Sequence[Path]) -> Iterator[Numbers]:
     """The source minus all of `paths`, in numbers that hold every bit of each."""
     with ExitStack() as stack:
-        is_wide = own.subtype in WIDE
         source, *others = [
-            _even(stack.enter_context(_numbers(path, is_wide=is_wide))) for path in (job.source, *paths)
+            _even(stack.enter_context(exact_blocks(path, own, job.check))) for path in (job.source, *paths)
         ]
         for block in source:
-            job.check()
             left = np.where(np.isfinite(block), block, 0.0)
             for other in others:
                 taken = next(other, None)
@@ -109,22 +104,7 @@ def _left(job: AudioJob, own: AudioFormat, paths: Sequence[Path]) -> Iterator[Nu
             yield left
 
 
-@contextmanager
-def _numbers(path: Path, *, is_wide: bool) -> Iterator[Iterator[Numbers | Samples]]:
-    if is_wide:
-        try:
-            file = sf.SoundFile(name_for_libsndfile(path))
-        except sf.LibsndfileError:
-            pass  # one of those that only our own reader opens
-        else:
-            with file:
-                yield file.blocks(BLOCK_FRAMES, dtype="float64", always_2d=True)
-            return
-    with open_source(path) as source:
-        yield source.blocks
-
-
-def _even(stream: Iterator[Numbers | Samples]) -> Iterator[Numbers]:
+def _even(stream: Iterator[Floats]) -> Iterator[Numbers]:
     """The stream in float64, in blocks of one length: files of other kinds come in other blocks."""
     held: list[Numbers] = []
     kept = 0

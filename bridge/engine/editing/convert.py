@@ -7,9 +7,9 @@ from contextlib import closing, contextmanager
 from typing import Final
 
 from bridge.engine.audio_job import AudioJob, Row
-from bridge.engine.editing.reading import exact_blocks, told_blocks
 from bridge.engine.editing.writing import rate_for, target_of, write_as
 from bridge.engine.fitting_passes import laid
+from bridge.engine.reading import exact_blocks, told_blocks
 from bridge.media.audio_files import expected_samples
 from bridge.media.audio_format import AudioFormat
 from bridge.media.sample_depth import Floats

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.engine.audio_job import AudioJob, Row, Tell
-from bridge.engine.editing.reading import exact_blocks, told_blocks
 from bridge.engine.editing.writing import write_as
+from bridge.engine.reading import exact_blocks, told_blocks
 from bridge.errors import AudioError
 from bridge.media.audio_format import AudioFormat
 from bridge.media.audio_sources import clock, open_source

@@ -13,10 +13,10 @@ import numpy as np
 
 from bridge.engine.audio_job import AudioJob, Row, Tell
 from bridge.engine.editing.attacks import find_attacks
-from bridge.engine.editing.reading import exact_blocks, told_blocks
 from bridge.engine.editing.stretch import stretched
 from bridge.engine.editing.writing import write_as
 from bridge.engine.fitting_passes import laid, resampled
+from bridge.engine.reading import exact_blocks, told_blocks
 from bridge.media.audio_files import expected_samples
 from bridge.media.audio_format import AudioFormat
 from bridge.media.raw_pcm import Samples

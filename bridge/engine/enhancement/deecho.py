@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 
 from bridge.engine.audio_job import AudioJob, Row
-from bridge.engine.editing.reading import told_blocks
 from bridge.engine.enhancement.echo_cepstrum import Cepstrum, cepstra
 from bridge.engine.enhancement.echo_inverse import WithoutEcho
 from bridge.engine.enhancement.echo_model import Echo, bettered, find_echo
 from bridge.engine.parts import write_parts
+from bridge.engine.reading import told_blocks
 from bridge.media.audio_files import expected_samples
 from bridge.media.audio_format import AudioFormat
 from bridge.media.audio_sources import open_source

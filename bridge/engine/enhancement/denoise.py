@@ -14,6 +14,7 @@ from bridge.engine.enhancement.noise_frames import Counted, Framing, sound, spec
 from bridge.engine.enhancement.noise_wiener import filtered
 from bridge.engine.fitting_passes import laid, resampled
 from bridge.engine.parts import write_parts
+from bridge.engine.reading import told_blocks
 from bridge.errors import ModelError
 from bridge.media.audio_files import expected_samples, length_of
 from bridge.media.audio_format import AudioFormat
@@ -120,9 +121,5 @@ def _read(
     job: AudioJob, rate_hz: int, doing: str, *, channels: int | None = None
 ) -> Generator[Samples, None, None]:
     """The source at a rate, telling how far it is."""
-    expected, frames = expected_samples(job.source, rate_hz), 0
     with closing(laid(job.source, job.check, rate_hz=rate_hz, channels=channels)) as blocks:
-        for block in blocks:
-            yield block
-            frames += len(block)
-            job.progress(min(1.0, frames / expected) if expected else 0.5, doing)
+        yield from told_blocks(blocks, expected_samples(job.source, rate_hz), job.progress, doing)

@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 
 from bridge.engine.audio_job import AudioJob, Row
-from bridge.engine.editing.reading import told_blocks
 from bridge.engine.enhancement.reverb_frames import Framing, Spectra
 from bridge.engine.enhancement.reverb_presence import foretold_db, taken_from_held_db
 from bridge.engine.enhancement.wpe import Prediction, late_part
 from bridge.engine.parts import write_parts
+from bridge.engine.reading import told_blocks
 from bridge.engine.windows import overlapped
 from bridge.media.audio_files import expected_samples
 from bridge.media.audio_format import AudioFormat

@@ -29,6 +29,7 @@ from bridge.engine.mastering.dynamics import (
 )
 from bridge.engine.mastering.loudness import Grid, Measured, Meter, Numbers, Singles, channel_weights, singles
 from bridge.engine.mastering.spectrum import STEREO, Analyser, Spectrum
+from bridge.engine.reading import told_blocks
 from bridge.engine.windows import in_blocks
 from bridge.errors import AudioError, WrongUse
 from bridge.media.audio_files import expected_samples
@@ -132,11 +133,9 @@ def _weights(own: AudioFormat) -> Numbers:
 
 def _read(job: AudioJob, path: Path, own: AudioFormat, doing: str) -> Iterator[Samples]:
     """The file's own samples; what is no number is silence."""
-    total, frames = expected_samples(path, own.rate_hz), 0
-    for block in laid(path, job.check, rate_hz=own.rate_hz):
-        frames += len(block)
+    blocks = laid(path, job.check, rate_hz=own.rate_hz)
+    for block in told_blocks(blocks, expected_samples(path, own.rate_hz), job.progress, doing):
         yield np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
-        job.progress(min(1.0, frames / total) if total else 0.0, doing)
 
 
 def _curves(job: AudioJob, own: AudioFormat, model: Model | None) -> tone.Curves | None:

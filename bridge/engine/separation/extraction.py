@@ -16,6 +16,7 @@ import numpy as np
 from bridge.conversions.enhancement import LOCAL_STEMS
 from bridge.engine.audio_job import AudioJob, Row
 from bridge.engine.parts import write_parts
+from bridge.engine.reading import told_blocks
 from bridge.engine.separation.cleaning import cleaned
 from bridge.engine.separation.declared import DeclaredStems, check_graph
 from bridge.engine.separation.drafts import Drafts
@@ -32,7 +33,6 @@ SPLEETER, AUTO = "spleeter", "auto"
 VOCALS, INSTRUMENTAL, RESIDUAL = "vocals", "instrumental", "residual"
 OWN_STEMS: Final = (VOCALS, INSTRUMENTAL, *LOCAL_STEMS)
 DOING: Final = "taking the stems apart"
-READ_SHARE: Final = 0.95
 QUIET_SHARE: Final = 0.01
 """Of the loudest block's power; as in EBU R 128, what is less does not count for the level."""
 NO_ECO: Final = "eco_mode changes nothing here: all stems come out of one pass"
@@ -148,7 +148,8 @@ def _parts(
         stems = separator(window)
         return tuple(stems[name] for name in names)
 
-    return overlapped(_told(job, rate_hz), work, frames=separator.frames, overlap=separator.overlap)
+    sound = told_blocks(_sound(job), expected_samples(job.source, rate_hz), job.progress, DOING)
+    return overlapped(sound, work, frames=separator.frames, overlap=separator.overlap)
 
 
 def _level(job: AudioJob) -> float:
@@ -164,17 +165,6 @@ def _sound(job: AudioJob) -> Iterator[Samples]:
         for block in source.blocks:
             job.check()
             yield np.nan_to_num(block, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-
-
-def _told(job: AudioJob, rate_hz: int) -> Iterator[Samples]:
-    """The same, with the progress told after each."""
-    expected = expected_samples(job.source, rate_hz) or 0
-    done = 0
-    for block in _sound(job):
-        yield block
-        done += len(block)
-        share = done / expected if expected else done / (done + 60 * rate_hz)
-        job.progress(READ_SHARE * min(share, 1.0), DOING)
 
 
 def _described(row: Row, network: _Choice, said: str) -> Row:

@@ -11,11 +11,12 @@ import soundfile as sf
 
 from bridge.engine.audio_job import Tell
 from bridge.engine.fitting_passes import Check
-from bridge.engine.parts import WIDE
 from bridge.media.audio_format import AudioFormat, name_for_libsndfile
 from bridge.media.audio_sources import open_source, told
 from bridge.media.sample_depth import Floats
 
+WIDE: Final = frozenset({"PCM_32", "DOUBLE"})
+"""Depths of which float32 does not hold every bit."""
 BLOCK_FRAMES: Final = 65_536
 LAST_TOLD: Final = 0.95
 
