@@ -26,7 +26,7 @@ def spawn(module: str, log_file: Path | None, variables: Mapping[str, str]) -> s
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors or subprocess.DEVNULL,
-            env=_environment(variables),
+            env=environment(variables),
             # On Windows a console window would jump into the musician's face.
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             # Ctrl-C in the terminal is for the daemon, which stops its children in order.
@@ -37,7 +37,8 @@ def spawn(module: str, log_file: Path | None, variables: Mapping[str, str]) -> s
             errors.close()
 
 
-def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """What a child gets to see: ours without secrets, and `variables` over it."""
     kept = {name: value for name, value in os.environ.items() if name not in _WITHHELD}
     return {**kept, "PYTHONUNBUFFERED": "1", **variables}
 

@@ -262,9 +262,10 @@ def _name_clashes(preset: Preset) -> Iterator[str]:
     """Two results of one bounce that would get the same name: the second would become "name (2)"."""
     taken: dict[str, str] = {}
     for deliver in preset.deliver:
-        if deliver.to == "stream" or deliver.together or any(_pattern_faults(deliver.pattern)):
+        if deliver.to == "stream" or any(_pattern_faults(deliver.pattern)):
             continue
-        for step, result, fed_by in _results(preset, deliver.from_):
+        found = list(_results(preset, deliver.from_))
+        for step, result, fed_by in [(*one[:2], "all") for one in found[:1]] if deliver.together else found:
             what = f"{step.name}.{result.role}" + ("" if fed_by == SOURCE else f" of {fed_by}")
             fields = {"role": result.role, "step": step.name, "from": fed_by, "ext": result.suffix}
             name = deliver.pattern.format_map({**fields, "preset": preset.name, "bounce": "{bounce}"})

@@ -194,6 +194,7 @@ def test_redeliver_asks_for_every_part_as_the_job_had_it(desk: Desk, bounce: Pat
     desk.journal.create_job(joined, {}, source_of(other), [], join=job)
     desk.requests.clear()
     assert perform(desk, "redeliver", {"job": job}) == {"job": 2, "jobs": [2, 3]}
+    assert [request.joins for request in desk.requests] == [None, 2], "one export stays one job"
     assert [request.source for request in desk.requests] == [bounce, other]
     for request in desk.requests:
         assert (request.trigger, request.priority) == ("redeliver", Priority.BY_HAND)

@@ -145,7 +145,7 @@ def redeliver(bridge: Bridge, arguments: Arguments) -> Result:
     for part in detail.parts:
         if not part.path.is_file():
             raise WrongUse("the bounce itself is gone.", file=part.path, remedy="Bounce it again.")
-    jobs = []
+    jobs: list[int] = []
     for part in detail.parts:
         request = JobRequest(
             source=part.path,
@@ -158,6 +158,7 @@ def redeliver(bridge: Bridge, arguments: Arguments) -> Result:
             overrides=job.overrides,
             closed_at=part.closed_at,
             again_of=job.again_of or job.id,
+            joins=jobs[0] if jobs else None,
         )
         jobs.append(bridge.submit(request))
     return {"job": jobs[0], "jobs": jobs}

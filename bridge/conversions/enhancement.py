@@ -143,6 +143,7 @@ EXTRACTION = Conversion(
         )
     ),
     tiers=_STEM_PRICES,
+    own_networks=frozenset({"auto", "spleeter"}),
     quality=frozen(local="good", musicgpt="good"),
     webhook_label="Extraction",
 )

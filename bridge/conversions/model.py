@@ -157,6 +157,8 @@ class Conversion:
     encoding: Encoding = "multipart/form-data"
     one_of: tuple[tuple[str, ...], ...] = ()
     """Of each group, one parameter must be given to a converter that knows them all."""
+    own_networks: frozenset[str] = frozenset()
+    """Values of its parameter `model` that mean networks of ours: only with them is a draft a draft."""
     webhook_label: str | None = None
     """What the API's callbacks call it."""
     synchronous: bool = False
@@ -180,6 +182,8 @@ class Conversion:
 
     def drafts(self, converter: str, parameters: Mapping[str, Any]) -> dict[str, str]:
         """The results of these parameters that would be drafts there, each with what it is not."""
+        if self.own_networks and parameters.get("model", "auto") not in self.own_networks:
+            return {}  # a network of the user's own
         asked = {one.role: one.drafts.get(converter, "") for one in self.returns(parameters)}
         return {role: words for role, words in asked.items() if words}
 

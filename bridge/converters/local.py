@@ -39,9 +39,6 @@ FETCHES_MODELS: Mapping[str, tuple[str, ...]] = {
 """For each conversion: the models that the engine fetches when they are first asked for."""
 
 SEPARATION = "Extraction"
-OWN_SEPARATORS = frozenset({"auto", "spleeter"})
-"""What its parameter `model` may say without meaning a network that the user has added."""
-
 NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
 
 KEPT_RESULTS = 32
@@ -245,7 +242,10 @@ class LocalConverter:
         return folder
 
     def _model_paths(self, conversion: str, parameters: Mapping[str, Any] = NO_PARAMETERS) -> dict[str, str]:
-        if conversion == SEPARATION and parameters.get("model", "auto") not in OWN_SEPARATORS:
+        if (
+            conversion == SEPARATION
+            and parameters.get("model", "auto") not in CATALOGUE[SEPARATION].own_networks
+        ):
             return {}  # a network of the user's own, which the engine asks for
         return {name: str(self._models.path(name)) for name in NEEDS_MODELS.get(conversion, ())}
 

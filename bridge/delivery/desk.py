@@ -221,8 +221,19 @@ class DeliveryDesk:
             return []
         if not self._journal.part_has_written(delivery.part_id):
             return []
-        planned = plan.sidecar(Preset.model_validate(self._job(delivery).preset_data))
+        preset = Preset.model_validate(self._job(delivery).preset_data)
+        if self._awaits_one_file(preset, delivery):
+            return []
+        planned = plan.sidecar(preset)
         return [planned] if planned else []
+
+    def _awaits_one_file(self, preset: Preset, delivery: DeliveryRecord) -> bool:
+        """Whether the file of the whole job, which ends with this part's provenance, is still to come."""
+        if not any(one.together for one in preset.deliver):
+            return False
+        detail = self._journal.detail(delivery.job_id)
+        assert detail is not None
+        return delivery.part_id == detail.parts[0].id and any(one.is_open for one in detail.conversions)
 
     def _wait(self, delivery: DeliveryRecord, error: BridgeError) -> None:
         current = self._journal.delivery(delivery.id)

@@ -10,6 +10,7 @@ from typing import Any
 
 import bridge
 from bridge.jobs.model import DeliveryState
+from bridge.jobs.plan import TOGETHER
 from bridge.jobs.records import ArtifactRecord, ConversionRecord, JobDetail, JobRecord, PartRecord
 from bridge.media.musical_context import MusicalContext
 from bridge.media.notes import NOTES_MEDIA_TYPE, transcription_from_json
@@ -25,7 +26,8 @@ def provenance(
     depends_on: Callable[[ConversionRecord], Mapping[str, str]],
 ) -> bytes:
     """The file's bytes: the same whenever it is written again."""
-    conversions = [one for one in detail.conversions if one.part_id == part.id]
+    of_all = any(one.part_id == part.id and one.kind == TOGETHER for one in detail.deliveries)
+    conversions = [one for one in detail.conversions if of_all or one.part_id == part.id]
     delivered = [
         one for one in detail.deliveries if one.part_id == part.id and one.state is DeliveryState.DONE
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
 
@@ -13,7 +13,7 @@ from bridge.delivery.render import Rendered, made_words, smf_of
 from bridge.jobs.records import ArtifactRecord
 from bridge.media.midi_bends import DRUM_CHANNEL
 from bridge.media.midi_files import Track, smf_to_notes
-from bridge.media.musical_context import UNKNOWN, MusicalContext
+from bridge.media.musical_context import ASSUMED, HEARD, UNKNOWN, MusicalContext
 from bridge.media.notes import NOTES_MEDIA_TYPE, Transcription, transcription_from_json
 
 CHANNELS = tuple(channel for channel in range(16) if channel != DRUM_CHANNEL)
@@ -55,18 +55,25 @@ class Voice:
 
 
 def render_together(voices: Sequence[Voice], settings: Mapping[str, Any]) -> Rendered:
-    """All voices as one MIDI file, on the timeline of the one that begins first.
+    """All voices as one MIDI file, at the tempo that is known best, from where the first one begins.
 
     Raises OSError where the cache has lost one, ValueError for notes of another version of the bridge.
     """
-    context = min((one.context for one in voices), key=lambda one: one.timeline.start_s)
+    context = min((one.context for one in voices), key=_how_well_known)
+    start_s = min(one.context.timeline.start_s for one in voices)
+    timeline = replace(context.timeline, start_s=start_s)
     channels = iter(CHANNELS * len(voices))
     names = track_names(voices)
     tracks = [_track(one, name, channels) for one, name in zip(voices, names, strict=True)]
-    made, word = smf_of(tracks, context.timeline, settings)
+    made, word = smf_of(tracks, timeline, settings)
     count = f"{len(tracks)} track{'s' * (len(tracks) > 1)}, {made.notes} note{'s' * (made.notes != 1)}"
     words = [count, context.note(), *made_words(made), word]
     return Rendered(Content.of_bytes(made.data), "mid", ", ".join(filter(None, words)))
+
+
+def _how_well_known(context: MusicalContext) -> int:
+    """0: told; 1: heard, each file for itself; 2: nobody knows."""
+    return {ASSUMED: 2, HEARD: 1}.get(context.tempo_source, 0)
 
 
 def track_names(voices: Sequence[Voice]) -> list[str]:
@@ -94,7 +101,7 @@ def _common_words(names: Sequence[str]) -> str:
 
 
 def _track(voice: Voice, name: str, channels: Iterator[int]) -> Track:
-    heard = _heard(voice.artifact, is_drums=voice.role in DRUM_STEMS)
+    heard = _heard(voice.artifact, is_drums=voice.role in DRUM_STEMS or "drum" in name.lower())
     sound = voice.role or str(heard.about.get("material", ""))
     known = voice.context.position_source != UNKNOWN
     return Track(

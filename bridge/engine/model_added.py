@@ -140,6 +140,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         whole = all(isinstance(record[key], type(value)) for key, value in nothing.items())
+        whole = whole and all(isinstance(stem, str) for stem in record["stems"])
     except (OSError, ValueError, KeyError, TypeError):
         return nothing
     return record if whole else nothing

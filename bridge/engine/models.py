@@ -1,7 +1,8 @@
 """The models folder: what is there, whether it is what was promised, and how it gets there.
 
 Imported by the daemon and the command line: no numpy, no onnxruntime, no requests.
-A missing model is a state with a remedy; a file with another SHA-256 than was promised is never used.
+A missing model is a state with a remedy; a file with another SHA-256 than was promised is never used (a large
+one that was read once and has not been written to since is not read again at each start).
 """
 
 from __future__ import annotations
@@ -100,7 +101,8 @@ class ModelStore:
 
     def attributions(self, names: Iterable[str]) -> list[str]:
         """What the licences of these models want to be said with a result, each text once."""
-        texts = (self.model(name).attribution for name in names)
+        known = self._all()
+        texts = (known[name].attribution for name in names if name in known)
         return list(dict.fromkeys(text for text in texts if text))
 
     def states(self) -> list[ModelState]:

@@ -82,6 +82,7 @@ class LaneRunner(threading.Thread):
     def _outcome(self, message: Mapping[str, Any]) -> dict[str, Any]:
         try:
             task, context = self._tasks[message["task"]], self._context(message["id"])
+            context.check()
             return {"result": task(message["arguments"], context)}
         except MemoryError:
             error: BridgeError = WorkerOutOfMemory(

@@ -126,7 +126,9 @@ class ConversionSteps:
         Raises PresetError where some step, also a later one, would be a draft that nobody asked for.
         """
         duration_s = source.duration_s
-        choose = self._chooser(request.overrides, private=request.private, duration_s=duration_s)
+        choose = self._chooser(
+            request.overrides, private=request.private, duration_s=duration_s, again_of=request.again_of
+        )
         for step in preset.steps:
             if step.converter == "auto":
                 refuse_drafts(step, request.overrides, choose(step))
@@ -275,7 +277,9 @@ class ConversionSteps:
         preset = Preset.model_validate(job.preset_data)
         part = self._journal.part(conversion.part_id)
         duration_s = part.source.duration_s if part.source else 0.0
-        choose = self._chooser(job.overrides, private=job.private, duration_s=duration_s)
+        choose = self._chooser(
+            job.overrides, private=job.private, duration_s=duration_s, again_of=job.again_of
+        )
         # Asked now: converters look for keys and models, and nobody waits for that with the journal in hand.
         chosen = {step.name: choose(step) for step in preset.steps}
         reach("finish-before")
@@ -291,9 +295,15 @@ class ConversionSteps:
         reach("finish-after")
 
     def _chooser(
-        self, overrides: Mapping[str, Any], *, private: bool, duration_s: float
+        self, overrides: Mapping[str, Any], *, private: bool, duration_s: float, again_of: int | None
     ) -> plan.ChooseConverter:
-        return lambda step: self.choose_converter(step, overrides, private=private, duration_s=duration_s)
+        """Results that are put back come from whoever made them, not from whoever would now."""
+        before = self._journal.detail(again_of) if again_of is not None else None
+        made_by = {one.step: one.converter for one in before.conversions} if before else {}
+        return lambda step: (
+            made_by.get(step.name)
+            or self.choose_converter(step, overrides, private=private, duration_s=duration_s)
+        )
 
 
 @dataclass(frozen=True)

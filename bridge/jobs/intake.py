@@ -14,17 +14,19 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from bridge.conversions.model import LOCAL
 from bridge.converters.base import ConversionRequest, Ticket
 from bridge.crash_points import reach
 from bridge.errors import AudioError, BridgeError, Cancelled, WorkerDied, WorkerError
 from bridge.jobs.cache import file_sha256
 from bridge.jobs.conversion_steps import ConversionSteps
 from bridge.jobs.model import DeliveryState, Fingerprint, JobRequest, PlannedConversion, Source
-from bridge.jobs.plan import STREAM
+from bridge.jobs.plan import STREAM, TOGETHER
 from bridge.jobs.store import Journal
 from bridge.media.musical_context import Told
 from bridge.presets import OTHER_SUFFIXES, Preset, PresetShelf, check_input
@@ -180,7 +182,7 @@ class Intake:
         key = (request.source, request.fingerprint)
         if probe.exception() is not None or key not in self._probes:
             return  # The job, if there will be one, tells what is wrong.
-        source = probe.result()
+        source = self._with_clock(request, probe.result())
         try:
             planned = self._plan(request, source)[1]
             requests = [self._steps.request_for(one, source) for one in planned if one.converter == "local"]
@@ -257,12 +259,26 @@ class Intake:
                 error, source = fault, None
         if arrival.part_id is not None:
             return self._revive(arrival, source, error, planned)
-        join = self._export_of(request, source) if source is not None else None
+        join = request.joins
+        if join is None and source is not None:
+            join = self._export_of(request, source)
         reach("job-before-create")
         job_id = self._journal.create_job(request, preset_data, source, planned, error=error, join=join)
         reach("job-after-create")
-        self._speculative.pop(request.source, None)
+        self._let_go(request.source, planned, source)
         return job_id
+
+    def _let_go(self, path: Path, planned: list[PlannedConversion], source: Source | None) -> None:
+        """What was begun on suspicion and is no part of the job ends; the rest is found under way."""
+        begun = self._speculative.pop(path, ())
+        wanted = set[str]()
+        if begun and source is not None:
+            with suppress(BridgeError):
+                ours = [one for one in planned if one.converter == LOCAL]
+                wanted = {self._steps.request_for(one, source).key for one in ours}
+        for ticket in begun:
+            if ticket not in wanted:
+                self._engine.withdraw(ticket)
 
     def _with_clock(self, request: JobRequest, source: Source) -> Source:
         """Only for what a DAW has just bounced: of a file that is converted later a clock knows nothing."""
@@ -333,6 +349,10 @@ class Intake:
             and part.source.samples_sha256 == source.samples_sha256
         )
         conversions = [one for one in detail.conversions if one.part_id == part.id]
+        if any(one.kind == TOGETHER for one in detail.deliveries):
+            return (
+                False  # the others of its export may be new: the cache has what is not, and one file has all
+            )
         deliveries = [one for one in detail.deliveries if one.part_id == part.id and one.kind != STREAM]
         reads = any(one.is_open and one.artifact_id is None for one in conversions)
         if reads and part.fingerprint != request.fingerprint:

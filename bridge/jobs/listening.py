@@ -8,7 +8,7 @@ from bridge.conversions.model import LOCAL
 from bridge.jobs.model import PlannedConversion, Source
 from bridge.media import clues
 from bridge.media.musical_context import ASSUMED
-from bridge.presets import Preset
+from bridge.presets import SOURCE, Preset, Step
 
 STEP = "~music"
 """The step that no preset names; its result goes into the musical context, and nowhere else."""
@@ -26,14 +26,18 @@ class Listening:
     settings_bpm: float | None = None
 
     def wanted(self, preset: Preset, source: Source) -> bool:
-        """True where notes are written and nobody knows their tempo."""
+        """True where notes are written and nobody knows their tempo, and no step of it hears it here."""
         steps = {step.conversion for step in preset.steps}
-        if not self.on or not steps & LISTENED_FOR or CONVERSION in steps:
+        if not self.on or not source.frames or not steps & LISTENED_FOR or any(map(_hears, preset.steps)):
             return False
         context = clues.context_from(
             source.told, source.path, preset=preset.told(), settings_bpm=self.settings_bpm
         )
         return context.tempo_source == ASSUMED
+
+
+def _hears(step: Step) -> bool:
+    return step.conversion == CONVERSION and step.from_ == SOURCE and step.converter == LOCAL
 
 
 NOBODY_LISTENS = Listening(on=False)

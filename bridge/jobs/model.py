@@ -153,6 +153,8 @@ class JobRequest:
     """What an earlier look at the file in this state found is enough: a pad shall not wait for another."""
     again_of: int | None = None
     """The job whose results shall be put back: nothing is sent for that."""
+    joins: int | None = None
+    """The job of which it is a further part."""
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,11 @@ MATERIAL_OF: Mapping[str, Material] = {
     "male_vocal": "voice",
     "female_vocal": "voice",
     "bass": "bass",
-    "guitar": "guitar",
+    **dict.fromkeys(
+        ("guitar", "rhythm_guitar", "solo_guitar", "acoustic_guitar", "electric_guitar"), "guitar"
+    ),
     "piano": "piano",
-    "drums": "drums",
+    **dict.fromkeys(("drums", "kick_drum", "snare_drum", "toms", "hi_hat", "ride", "crash"), "drums"),
 }
 """What plays in a stem: nobody has to hear what is known."""
 

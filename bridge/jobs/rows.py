@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from bridge.clock import Clock
 from bridge.errors import BridgeError, SameUnderWayError, StaleJobError
 from bridge.jobs import plan
+from bridge.jobs.listening import STEP as LISTENING_STEP
 from bridge.jobs.model import (
     CONVERSION_OPEN,
     ConversionState,
@@ -26,6 +27,9 @@ from bridge.jobs.model import (
 )
 from bridge.jobs.records import Event
 from bridge.jobs.views import Views
+
+EXPORT_ENDS_S = 4.0
+"""So long after its last file nothing more comes of an export, and what goes into one file is written."""
 
 
 class NewArtifact(Protocol):
@@ -178,7 +182,11 @@ class Rows(Views):
         self, db: sqlite3.Connection, job_id: int, *, error: BridgeError | Mapping[str, Any] | None = None
     ) -> None:
         before = db.execute("SELECT state FROM jobs WHERE id = ?", (job_id,)).fetchone()["state"]
-        conversions = db.execute("SELECT state FROM conversions WHERE job_id = ?", (job_id,)).fetchall()
+        # A tempo that could not be heard costs the tempo, not the job.
+        conversions = db.execute(
+            "SELECT state FROM conversions WHERE job_id = ? AND NOT (step = ? AND state = 'failed')",
+            (job_id, LISTENING_STEP),
+        ).fetchall()
         self._plan_together(db, job_id, {ConversionState(row["state"]) for row in conversions})
         deliveries = db.execute("SELECT state FROM deliveries WHERE job_id = ?", (job_id,)).fetchall()
         unreadable = db.execute(
@@ -216,7 +224,36 @@ class Rows(Views):
         )
         if planned:
             part = db.execute("SELECT min(id) AS id FROM parts WHERE job_id = ?", (job_id,)).fetchone()
-            self._insert_deliveries(db, job_id, part["id"], planned)
+            self._insert_together(db, job_id, part["id"], planned)
+
+    def _insert_together(
+        self, db: sqlite3.Connection, job_id: int, part_id: int, planned: Iterable[PlannedDelivery]
+    ) -> None:
+        """What waits for the rest of an export takes up what has come since."""
+        waiting = db.execute(
+            "SELECT id, settings_json FROM deliveries WHERE job_id = ? AND kind = ? AND state = 'pending'"
+            " AND final_path IS NULL",
+            (job_id, plan.TOGETHER),
+        ).fetchall()
+        quiet_at = self._export_ends_at(db, job_id)
+        for one in planned:
+            same = [row["id"] for row in waiting if _apart_from_artifacts(row) == _without(one.settings)]
+            for row_id in same:
+                db.execute("DELETE FROM deliveries WHERE id = ?", (row_id,))
+            self._insert_deliveries(db, job_id, part_id, [one])
+            newest = "(SELECT max(id) FROM deliveries WHERE job_id = ?)"
+            db.execute(f"UPDATE deliveries SET retry_at = ? WHERE id = {newest}", (quiet_at, job_id))
+
+    def _export_ends_at(self, db: sqlite3.Connection, job_id: int) -> float | None:
+        """When nothing more comes of the job's export; None where it is none."""
+        row = db.execute(
+            "SELECT watched_folder, again_of,"
+            " (SELECT max(closed_at) FROM parts WHERE job_id = jobs.id) AS closed FROM jobs WHERE id = ?",
+            (job_id,),
+        ).fetchone()
+        if row["again_of"] is not None:
+            return self._clock.wall() + EXPORT_ENDS_S
+        return row["closed"] + EXPORT_ENDS_S if row["watched_folder"] is not None else None
 
     def _insert_artifact(self, db: sqlite3.Connection, conversion_id: int, artifact: NewArtifact) -> int:
         cursor = db.execute(
@@ -268,6 +305,14 @@ class Rows(Views):
             raise StaleJobError(f"row {row_id} of {table} is no longer {before}.")
         assert isinstance(row, sqlite3.Row)
         return row
+
+
+def _without(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name != "artifacts"}
+
+
+def _apart_from_artifacts(row: sqlite3.Row) -> dict[str, Any]:
+    return _without(json.loads(row["settings_json"]))
 
 
 def error_json(error: BridgeError | None) -> str | None:

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from bridge.conversions.model import LOCAL
 from bridge.jobs.listening import CONVERSION as LISTENING
-from bridge.jobs.listening import STEP as LISTENING_STEP
 from bridge.jobs.model import Fingerprint, Source
 from bridge.jobs.money_views import MoneyViews
+from bridge.jobs.plan import TOGETHER
 from bridge.jobs.questions import OPEN_CONVERSION, OPEN_DELIVERY
 from bridge.jobs.records import (
     ArtifactRecord,
@@ -20,6 +21,7 @@ from bridge.jobs.records import (
     JobRecord,
     PartRecord,
 )
+from bridge.media.notes import NOTES_MEDIA_TYPE
 
 
 class Views(MoneyViews):
@@ -148,15 +150,22 @@ class Views(MoneyViews):
     def due_deliveries(self, now: float, limit: int) -> list[DeliveryRecord]:
         """Open deliveries whose time has come, first those of the highest rank.
 
-        What is written at a tempo waits until it has been listened for.
+        What is written at a tempo waits until it has been listened for, and what goes into one file until
+        nothing of the job is under way.
         """
         rows = self._all(
             f"SELECT * FROM deliveries WHERE {OPEN_DELIVERY}"
             " AND (retry_at IS NULL OR retry_at <= ?)"
-            f" AND part_id NOT IN (SELECT part_id FROM conversions WHERE {OPEN_CONVERSION} AND step = ?)"
+            f" AND NOT (kind = ? AND job_id IN (SELECT job_id FROM conversions WHERE {OPEN_CONVERSION}))"
+            f" AND NOT (part_id IN (SELECT part_id FROM conversions WHERE {OPEN_CONVERSION}"
+            " AND conversion = ? AND artifact_id IS NULL AND converter = ?)"
+            " AND artifact_id IN (SELECT id FROM artifacts WHERE media_type = ?))"
             " ORDER BY rank DESC, id LIMIT ?",
             now,
-            LISTENING_STEP,
+            TOGETHER,
+            LISTENING,
+            LOCAL,
+            NOTES_MEDIA_TYPE,
             limit,
         )
         return list(map(DeliveryRecord.from_row, rows))

@@ -64,7 +64,7 @@ def _tempo(analysis: Mapping[str, Any]) -> TempoMap | None:
         if beats < 1:
             return TempoMap.constant(exact_bpm(bpm))
         points.append(TempoPoint(points[-1].beat + beats, exact_bpm(after)))
-        began_s = at_s
+        began_s += beats * 60 / before  # not where it was heard: what is rounded does not add up
     return TempoMap(tuple(points))
 
 

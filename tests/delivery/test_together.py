@@ -16,7 +16,8 @@ import pytest
 from bridge.delivery.together import Voice, common_name, render_together, track_names
 from bridge.jobs.model import ConversionState, DeliveryState, JobState
 from bridge.jobs.records import ArtifactRecord
-from bridge.media.musical_context import Told, context_of
+from bridge.media.musical_context import HEARD, Told, context_of
+from bridge.media.musical_time import TempoMap
 from bridge.media.notes import NOTES_MEDIA_TYPE, Note, Transcription, transcription_to_json
 from support.deliveries import Bench, preset_data
 
@@ -60,6 +61,43 @@ def test_a_file_that_comes_late_makes_a_new_version_and_nothing_is_made_twice(be
     kinds = [kind for kind, _ in bench.states(job)]
     assert kinds.count("together") == 2
     assert {"Song-Bass.mid", "Song.mid"} <= set(bench.files())
+
+
+def test_the_rest_of_an_export_is_waited_for_and_makes_no_second_file(bench: Bench, tmp_path: Path) -> None:
+    job = bench.begun("Song-Bass.wav", TOGETHER, watched=tmp_path)
+    bench.ended(job, TOGETHER)
+    bench.deliver_all()
+    assert bench.files() == [], "more may come of the export"
+    bench.clock.advance(2.0)
+    bench.begun("Song-Lead.wav", TOGETHER, join=job, watched=tmp_path)
+    bench.clock.advance(10.0)
+    bench.deliver_all()
+    assert bench.files() == [], "one of them is still under way"
+    bench.ended(job, TOGETHER)
+    bench.deliver_all()
+    assert [name for name in bench.files() if name.endswith(".mid")] == ["Song.mid"]
+    assert [kind for kind, _ in bench.states(job)].count("together") == 1
+
+
+def test_beside_files_of_their_own_the_one_file_ends_with_one_sidecar(bench: Bench) -> None:
+    both = preset_data(
+        [{"from": "notes.midi"}, {"from": "notes.midi", "together": True, "pattern": "{bounce}.{ext}"}]
+    )
+    job = bench.begun("Song-Bass.wav", both)
+    bench.begun("Song-Lead.wav", both, join=job)
+    bench.ended(job, both)
+    bench.deliver_all()
+    bench.ended(job, both)
+    bench.deliver_all()
+    assert bench.files() == [
+        "Song-Bass.bridge.json",
+        "Song-Bass_midi.mid",
+        "Song-Lead.bridge.json",
+        "Song-Lead_midi.mid",
+        "Song.mid",
+    ]
+    told = json.loads((bench.project / "Song-Bass.bridge.json").read_text(encoding="utf-8"))
+    assert len(told["conversions"]) == 2, "of all that stands in the one file"
 
 
 def test_what_was_cancelled_is_not_put_together(bench: Bench) -> None:
@@ -138,6 +176,23 @@ def test_files_of_an_export_that_begin_elsewhere_lie_where_they_belong(tmp_path:
     first = [next(event.time for event in one if event.type == "note_on") for one in made]
     # At 120 BPM: half a second is a beat; the later one begins four beats after the other.
     assert first == [5 * 960, 960]
+
+
+def test_the_tempo_is_that_of_the_file_that_knows_it_best(tmp_path: Path) -> None:
+    note = Note(0.5, 1.0, 60, 90, 0.9)
+    unknown = voice(tmp_path, "", note, bounce="a")
+    heard, told = (
+        replace(one, context=context_of([Told(source, tempo=TempoMap.constant(bpm))]))
+        for one, source, bpm in (
+            (voice(tmp_path, "", note, bounce="b"), HEARD, 60),
+            (voice(tmp_path, "", note, bounce="c"), "name", 240),
+        )
+    )
+    for voices, ticks in (((unknown,), 960), ((unknown, heard), 480), ((unknown, heard, told), 1920)):
+        made = tracks_of(*voices)
+        assert [next(event.time for event in one if event.type == "note_on") for one in made] == [
+            ticks
+        ] * len(made)
 
 
 def test_notes_that_came_as_midi_are_taken_too(tmp_path: Path) -> None:

@@ -77,6 +77,23 @@ def test_a_draft_is_never_made_unless_it_is_named(works_with: MakeWorks) -> None
         )
 
 
+def test_what_is_put_back_comes_from_whoever_made_it(make_works: MakeWorks, tmp_path: Path) -> None:
+    works = make_works(start=False)
+    preset = preset_of("audio_cutter", parameters={"start_time": 0, "end_time": 5})
+    made = replace(planned("musicgpt", step="one"), conversion="audio_cutter")
+    path = tmp_path / "a.wav"
+    job = add_job(works.journal, path, conversions=(made,), preset=preset.model_dump(by_alias=True))
+    anew = works.steps.plan_source(preset, request_of(path), source_of(path))
+    again = works.steps.plan_source(preset, request_of(path, again_of=job), source_of(path))
+    assert [anew[0].converter, again[0].converter] == ["local", "musicgpt"]
+
+
+def test_with_a_network_of_ones_own_drums_are_no_draft(works_with: MakeWorks) -> None:
+    works = works_with(FakeConverter("local"), start=False)
+    preset = preset_of("Extraction", parameters={"stems": "drums", "model": "htdemucs"})
+    assert works.steps.plan_source(preset, request_of(SONG), source_of(SONG))[0].converter == "local"
+
+
 def test_a_draft_in_a_later_step_is_told_before_the_first_one_costs(make_works: MakeWorks) -> None:
     works = make_works(start=False)
     steps = [

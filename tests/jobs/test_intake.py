@@ -10,11 +10,13 @@ import pytest
 
 from bridge.errors import WorkerDied, WorkerError
 from bridge.jobs import intake
+from bridge.jobs.cache import Entry
 from bridge.jobs.intake import Intake, same_export
 from bridge.jobs.model import DeliveryState, Fingerprint, JobRequest, JobState, PlannedDelivery
 from bridge.jobs.records import JobDetail
 from bridge.media.musical_context import Told
 from bridge.media.musical_time import TempoMap
+from bridge.media.notes import NOTES_MEDIA_TYPE
 from bridge.presets import PresetShelf
 from bridge.testing import FakeConverter, FakeEngine, ManualClock
 from support.journals import Works, request_of, source_of
@@ -183,6 +185,22 @@ def test_the_same_audio_written_while_it_is_converted_is_not_lost(place: Place) 
     second = place.job_of(place.request(first.parts[0].path))
     assert second is not None
     assert second.job.id != first.job.id
+
+
+def test_what_goes_into_one_file_is_never_old_news(place: Place, tmp_path: Path) -> None:
+    preset = PRESET.replace(
+        "sidecar = false", 'from = "notes.midi"\ntogether = true\npattern = "{bounce}.{ext}"'
+    )
+    (tmp_path / "presets" / "test.toml").write_text(preset, encoding="utf-8")
+    first = place.job_of(place.bounce("a.wav"))
+    assert first is not None
+    (row,) = first.conversions
+    notes = Entry("midi", tmp_path / "notes.json", NOTES_MEDIA_TYPE, "1")
+    place.journal.finish_conversion(row.id, row.state, [notes], lambda _: ([], []))
+    (delivery,) = place.journal.due_deliveries(1e12, 9)
+    assert delivery.kind == "together"
+    place.journal.move_delivery(delivery.id, D.PENDING, D.DONE, final_path=str(place.watched / "a.wav"))
+    assert place.job_of(place.bounce("a.wav")) is not None
 
 
 def test_what_was_begun_for_old_news_is_given_up(place: Place, tmp_path: Path) -> None:

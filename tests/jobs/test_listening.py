@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bridge.jobs import listening, plan
+from bridge.jobs.cache import Entry
 from bridge.jobs.listening import STEP, Listening
-from bridge.jobs.model import ConversionState, PlannedDelivery
+from bridge.jobs.model import ConversionState, JobState, PlannedConversion, PlannedDelivery
 from bridge.jobs.store import Journal
+from bridge.media.notes import NOTES_MEDIA_TYPE
 from bridge.presets import Preset
 from bridge.testing import ManualClock
 from support.journals import add_job, planned, source_of
@@ -18,8 +21,10 @@ from support.journals import add_job, planned, source_of
 C = ConversionState
 
 
-def preset_of(*conversions: str, **more: Any) -> Preset:
-    steps = [{"name": f"s{at}", "conversion": one} for at, one in enumerate(conversions)]
+def preset_of(*conversions: str, converter: str = "auto", **more: Any) -> Preset:
+    steps = [
+        {"name": f"s{at}", "conversion": one, "converter": converter} for at, one in enumerate(conversions)
+    ]
     return Preset.model_validate({"name": "test", "title": "Test", "steps": steps, **more})
 
 
@@ -33,8 +38,10 @@ def preset_of(*conversions: str, **more: Any) -> Preset:
         ("loop.wav", preset_of("audio_to_midi"), Listening(on=False), False),
         ("loop.wav", preset_of("denoise"), Listening(), False),
         ("loop.wav", preset_of("denoise", "audio_to_midi"), Listening(), True),
-        # It is listened for already, and told once.
-        ("loop.wav", preset_of("audio_to_midi", "extract_key_bpm"), Listening(), False),
+        # MusicGPT's answer does not say how sure it is.
+        ("loop.wav", preset_of("audio_to_midi", "extract_key_bpm"), Listening(), True),
+        # Here it is listened for already, once is enough.
+        ("loop.wav", preset_of("audio_to_midi", "extract_key_bpm", converter="local"), Listening(), False),
     ],
 )
 def test_it_is_listened_for_only_where_notes_are_written_and_nobody_tells_it(
@@ -52,8 +59,13 @@ def test_what_was_heard_is_delivered_by_itself_to_nobody() -> None:
     assert made.settings["artifacts"] == [2]
 
 
+def test_a_text_has_no_tempo() -> None:
+    text = replace(source_of(Path("words.txt")), frames=0)
+    assert not Listening().wanted(preset_of("MusicAI", "audio_to_midi"), text)
+
+
 @pytest.mark.parametrize("end", [C.DONE, C.FAILED])
-def test_deliveries_wait_until_it_has_been_listened_for(tmp_path: Path, end: ConversionState) -> None:
+def test_notes_wait_until_it_has_been_listened_for(tmp_path: Path, end: ConversionState) -> None:
     journal = Journal(tmp_path / "journal.sqlite3", clock=ManualClock())
     heard = listening.listening()
     job = add_job(journal, tmp_path / "a.wav", conversions=(planned(), heard))
@@ -63,19 +75,27 @@ def test_deliveries_wait_until_it_has_been_listened_for(tmp_path: Path, end: Con
     assert beside is not None
     notes, music = detail.conversions
     assert (music.step, music.converter) == (STEP, "local")
+    results = [
+        Entry("midi", tmp_path / "notes.json", NOTES_MEDIA_TYPE, "1"),
+        Entry("sonified", tmp_path / "a.wav", "audio/wav", "2"),
+    ]
     for one in (notes, beside.conversions[0]):
         _to_fetching(journal, one.id)
-        journal.finish_conversion(
-            one.id, C.FETCHING, [], lambda _: ([], [PlannedDelivery(kind="artifact", settings={})])
-        )
-    assert [one.job_id for one in journal.due_deliveries(1e12, 10)] == [other]
+        journal.finish_conversion(one.id, C.FETCHING, results, _deliver_each)
+    due = [(one.job_id, one.artifact_id) for one in journal.due_deliveries(1e12, 10)]
+    assert sorted(due) == [(job, 2), (other, 3), (other, 4)], "only the notes wait"
     _to_fetching(journal, music.id)
     if end is C.DONE:
         journal.finish_conversion(music.id, C.FETCHING, [], lambda _: ([], []))
     else:
         journal.move_conversion(music.id, C.FETCHING, C.FAILED)
-    assert sorted(one.job_id for one in journal.due_deliveries(1e12, 10)) == [job, other]
+    assert len(journal.due_deliveries(1e12, 10)) == 4
+    assert journal.job(job).state is JobState.RUNNING, "a tempo that could not be heard costs no job"  # type: ignore[union-attr]
     journal.close()
+
+
+def _deliver_each(placed: list[tuple[int, str]]) -> tuple[list[PlannedConversion], list[PlannedDelivery]]:
+    return [], [PlannedDelivery(kind="artifact", settings={}, artifact_id=artifact) for artifact, _ in placed]
 
 
 def _to_fetching(journal: Journal, conversion: int) -> None:

@@ -141,7 +141,7 @@ def test_what_cannot_be_read_is_skipped() -> None:
 
 def test_the_daemons_secrets_stay_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MUSICGPT_API_KEY", "secret")
-    environment = child_process._environment(child._NO_SERVER_OF_OURS)
+    environment = child_process.environment(child._NO_SERVER_OF_OURS)
     assert "MUSICGPT_API_KEY" not in environment
     assert environment["JACK_NO_START_SERVER"] == "1"
 

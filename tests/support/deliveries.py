@@ -89,10 +89,13 @@ class Bench:
         self.ended(job_id, preset, roles=roles, pitch=pitch)
         return job_id
 
-    def begun(self, name: str, preset: Mapping[str, Any], *, join: int | None = None) -> int:
+    def begun(
+        self, name: str, preset: Mapping[str, Any], *, join: int | None = None, watched: Path | None = None
+    ) -> int:
         """A job, or a further part of the job `join`, whose one conversion is still queued."""
         path = self.folder / name
-        request = request_of(path, project_folder=self.project, closed_at=self.clock.wall() - 1.0)
+        closed_at = self.clock.wall() - 1.0
+        request = request_of(path, project_folder=self.project, closed_at=closed_at, watched_folder=watched)
         source, wanted = source_of(path), [planned(lowest_note=21)]
         return self.journal.create_job(request, preset, source, wanted, join=join)
 

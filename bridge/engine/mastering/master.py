@@ -66,7 +66,7 @@ class Asked:
         target_of(parameters["output_extension"])
         reference = parameters.get("reference_audio_file")
         path = Path(reference).expanduser() if reference else None
-        if path is not None and not path.is_file():
+        if path is not None and not (path.is_absolute() and path.is_file()):
             words = f"reference_audio_file: there is no file {path}."
             raise WrongUse(
                 words, remedy="Give the whole path of a track on this machine, or none.", file=path
