@@ -347,8 +347,8 @@ def refuse_drafts(step: Step, overrides: Mapping[str, Any], converter: str) -> N
         told = " ".join(f"{role}: {words}" for role, words in found.items())
         raise PresetError(
             f"{step.conversion}: on this machine only a draft can be made of {', '.join(found)}. {told}",
-            remedy=f'To have it all the same, write converter = "{converter}" into the step; or give the '
-            "bridge a key: bridge login",
+            remedy=f'To have it all the same, write converter = "{converter}" into the step of a preset '
+            "(stems-here is one); or give the bridge a key: bridge login",
         )
 
 

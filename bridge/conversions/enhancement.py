@@ -206,7 +206,23 @@ DENOISE = _cleaning(
 )
 DEECHO = _cleaning("deecho", "Remove echo", "echo", conversion_type="DEECHO", label="Deecho", prices=_DEECHO)
 DEREVERB = _cleaning(
-    "dereverb", "Remove reverb", "reverb", conversion_type="DEREVERB", label="Dereverb", prices=_DEREVERB
+    "dereverb",
+    "Remove reverb",
+    "reverb",
+    conversion_type="DEREVERB",
+    label="Dereverb",
+    prices=_DEREVERB,
+    more=(
+        Parameter(
+            "material",
+            "text",
+            "auto",
+            "What is in it: speech, or music, of which only what is surely a room is taken; auto hears by "
+            "itself which, and leaves music as it is.",
+            only=ONLY_LOCAL,
+            choices=("auto", "music", "speech"),
+        ),
+    ),
 )
 
 VOICE_CHANGER = Conversion(

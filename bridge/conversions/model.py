@@ -157,6 +157,9 @@ class Conversion:
     encoding: Encoding = "multipart/form-data"
     one_of: tuple[tuple[str, ...], ...] = ()
     """Of each group, one parameter must be given to a converter that knows them all."""
+    of_samples: bool = False
+    """True where results depend on the samples alone, and not on what else the source's file holds: its
+    container, its depth, its chunks."""
     own_networks: frozenset[str] = frozenset()
     """Values of its parameter `model` that mean networks of ours: only with them is a draft a draft."""
     webhook_label: str | None = None

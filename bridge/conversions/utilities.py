@@ -121,6 +121,7 @@ AUDIO_TO_MIDI = Conversion(
     ),
     tiers={"": per_minute((0.005, 0.0037), (0.007, 0.005), (0.014, 0.01))},
     quality=frozen(local="good", musicgpt="good"),
+    of_samples=True,
     webhook_label="Audio To MIDI",
 )
 
@@ -176,6 +177,7 @@ EXTRACT_KEY_BPM = Conversion(
     ),
     tiers={"": per_minute((0.00186, 0.0002), (0.00248, 0.0003), (0.00496, 0.0006))},
     quality=frozen(local="good", musicgpt="good"),
+    of_samples=True,
     webhook_label="Key BPM Extraction",
 )
 

@@ -59,7 +59,7 @@ def _midi(
 
 
 def smf_of(
-    tracks: Sequence[Track], timeline: Timeline, settings: Mapping[str, Any]
+    tracks: Sequence[Track], timeline: Timeline, settings: Mapping[str, Any], *, title: str = ""
 ) -> tuple[MidiFileResult, str]:
     """The MIDI file as the delivery wants it, else as near to that as a file can be, and a word on it."""
     ways: tuple[tuple[Timeline, MidiStart, str], ...] = (
@@ -70,7 +70,7 @@ def smf_of(
     how = _quantise(settings.get("quantise"))
     for one, start, word in ways:
         with suppress(ValueError):
-            return tracks_to_smf(tracks, one, start=start, quantise=how), word
+            return tracks_to_smf(tracks, one, title=title, start=start, quantise=how), word
     raise ValueError("these notes fit into no MIDI file")
 
 

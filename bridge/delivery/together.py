@@ -63,9 +63,9 @@ def render_together(voices: Sequence[Voice], settings: Mapping[str, Any]) -> Ren
     start_s = min(one.context.timeline.start_s for one in voices)
     timeline = replace(context.timeline, start_s=start_s)
     channels = iter(CHANNELS * len(voices))
-    names = track_names(voices)
+    names, bounces = track_names(voices), list(dict.fromkeys(one.bounce for one in voices))
     tracks = [_track(one, name, channels) for one, name in zip(voices, names, strict=True)]
-    made, word = smf_of(tracks, timeline, settings)
+    made, word = smf_of(tracks, timeline, settings, title=common_name(bounces))
     count = f"{len(tracks)} track{'s' * (len(tracks) > 1)}, {made.notes} note{'s' * (made.notes != 1)}"
     words = [count, context.note(), *made_words(made), word]
     return Rendered(Content.of_bytes(made.data), "mid", ", ".join(filter(None, words)))

@@ -320,28 +320,36 @@ class _Input:
         return cls(source.path, source.samples_sha256, source.fingerprint, source.duration_s)
 
 
-def _beside(wanted: PlannedConversion | ConversionRecord, converter: Converter) -> dict[str, str]:
-    """The states of other files that are read here: with another reference it is another master."""
-    if converter.remote:
-        return {}
+def _beside(wanted: PlannedConversion | ConversionRecord, fed: _Input) -> dict[str, str]:
+    """What else the engine here reads: files that parameters name, and the source's chunks and depth.
+
+    So the same samples at another place of the song get results of their own, at that place.
+    """
     states: dict[str, str] = {}
     for path in named_files(wanted.parameters):
         with suppress(OSError):
-            state = Fingerprint.of(path)
-            states[str(path)] = f"{state.size} {state.mtime_ns}"
+            states[str(path)] = _state(Fingerprint.of(path))
+    row = catalogue.CATALOGUE.get(wanted.conversion)
+    if fed.fingerprint is not None and (row is None or not row.of_samples):
+        states[str(fed.path)] = _state(fed.fingerprint)
     return states
+
+
+def _state(fingerprint: Fingerprint) -> str:
+    return f"{fingerprint.size} {fingerprint.mtime_ns}"
 
 
 def _request(
     wanted: PlannedConversion | ConversionRecord, converter: Converter, fed: _Input
 ) -> ConversionRequest:
     """The one way to a request and its key: work on suspicion is found by the job only if both agree."""
+    beside = {} if converter.remote else _beside(wanted, fed)
     key = cache_key(
         samples_sha256=fed.samples_sha256,
         conversion=wanted.conversion,
         parameters=wanted.parameters,
         converter=wanted.converter,
-        fingerprint={**converter.fingerprint(wanted.conversion), **_beside(wanted, converter)},
+        fingerprint={**converter.fingerprint(wanted.conversion), **beside},
     )
     return ConversionRequest(
         wanted.conversion,

@@ -87,10 +87,13 @@ def tracks_to_smf(
     tracks: Sequence[Track],
     timeline: Timeline,
     *,
+    title: str = "",
     start: MidiStart = "bounce",
     quantise: Quantise | None = None,
 ) -> MidiFileResult:
     """Writes what was heard as a MIDI file that stands in the project's time.
+
+    `title` is the name of the track that has the tempo; without one that of the first instrument.
 
     `start` says what tick 0 is: the audio's first sample ("bounce"), the bar line at or before it ("bar"), or
     the beginning of the project's bar 1 ("project"). A note's tick is its place on the project's map, rounded
@@ -107,7 +110,7 @@ def tracks_to_smf(
     head = conductor(timeline, origin, end_tick)
     written = [midi.track(one.track.name, one.events(end_tick), end_tick) for one in laid]
     return MidiFileResult(
-        data=midi.smf((midi.track(tracks[0].name, head.events, end_tick), *written), ppqn=PPQN),
+        data=midi.smf((midi.track(title or tracks[0].name, head.events, end_tick), *written), ppqn=PPQN),
         drift_s=head.drift_s,
         start_beat=origin,
         end_tick=end_tick,

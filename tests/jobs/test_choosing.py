@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bridge.errors import PresetError
-from bridge.jobs.model import JobState
+from bridge.jobs.model import Fingerprint, JobState
 from bridge.presets import Preset, Step
 from bridge.testing import FakeConverter
 from support.journals import MakeWorks, add_job, job_in, planned, request_of, source_of
@@ -118,6 +118,25 @@ def test_what_is_too_long_for_this_machine_fails_and_says_how_long_it_may_be(
     assert error is not None
     assert "it lasts 4.0 h, and audio_mastering on this machine takes at most 3 h" in str(error)
     assert not works.converters["local"].submitted
+
+
+def test_the_same_samples_at_another_place_get_audio_of_their_own_and_the_same_notes(
+    works_with: MakeWorks, tmp_path: Path
+) -> None:
+    """A clip that was moved in the song has the same samples, and another time stamp in its file."""
+    works = works_with(FakeConverter("local"), FakeConverter("musicgpt", remote=True), start=False)
+    first = source_of(tmp_path / "a.wav")
+    moved = replace(source_of(tmp_path / "a (2).wav"), fingerprint=Fingerprint(size=4, mtime_ns=9))
+
+    def same(conversion: str, converter: str) -> bool:
+        wanted = replace(planned(converter), conversion=conversion)
+        return works.steps.request_for(wanted, first).key == works.steps.request_for(wanted, moved).key
+
+    assert not same("denoise", "local")
+    assert not same("audio_cutter", "local")
+    assert same("audio_to_midi", "local")
+    assert same("extract_key_bpm", "local")
+    assert same("denoise", "musicgpt"), "it would be paid for twice"
 
 
 def test_another_reference_under_the_same_name_is_another_request(

@@ -13,7 +13,7 @@ from bridge.engine.analysis.beat_activation import BeatListener
 from bridge.engine.analysis.chroma import RATE_HZ, PitchClassListener
 from bridge.engine.analysis.keys import HeardKey, keys_of
 from bridge.engine.analysis.rhythm import Rhythm, rhythm_of
-from bridge.engine.analysis.tempo import Stretch
+from bridge.engine.analysis.tempo import Stretch, of_a_loop
 from bridge.engine.audio_job import AudioJob, Row
 from bridge.engine.fitting_passes import laid
 from bridge.media.audio_files import expected_samples
@@ -23,6 +23,7 @@ FILE: Final = "key_bpm.json"
 PIECE_FRAMES: Final = RATE_HZ
 """What is worked on between two looks at whether the job is cancelled."""
 HEARING_SHARE: Final = 0.8
+LEAST_TEMPO_CONFIDENCE: Final = 0.1
 LEAST_KEY_CONFIDENCE: Final = 0.2
 
 
@@ -63,8 +64,10 @@ def as_json(rhythm: Rhythm | None, keys: Sequence[HeardKey], duration_s: float) 
     """What is written. `bpm`, `key` and `key_changes` are as MusicGPT's, but null where nothing is heard."""
     keys = keys if keys and _dominant(keys, duration_s).confidence >= LEAST_KEY_CONFIDENCE else ()
     main = _dominant(keys, duration_s) if keys else None
+    if rhythm is not None and rhythm.bpm_confidence < LEAST_TEMPO_CONFIDENCE:
+        rhythm = None
     return {
-        "bpm": round(rhythm.bpm, 2) if rhythm else None,
+        "bpm": round(_bpm(rhythm, duration_s), 2) if rhythm else None,
         "bpm_confidence": round(rhythm.bpm_confidence, 3) if rhythm else 0.0,
         "is_steady": rhythm.is_steady if rhythm else None,
         "key": main.key.name if main else None,
@@ -82,6 +85,13 @@ def as_json(rhythm: Rhythm | None, keys: Sequence[HeardKey], duration_s: float) 
         "duration_s": round(duration_s, 3),
         "notes": _remarks(rhythm, keys),
     }
+
+
+def _bpm(rhythm: Rhythm, duration_s: float) -> float:
+    if not rhythm.is_steady:
+        return rhythm.bpm
+    upper, lower = map(int, rhythm.meter.split("/"))
+    return of_a_loop(rhythm.bpm, 4 * upper / lower, duration_s)
 
 
 def words_of(data: dict[str, Any]) -> str:

@@ -45,6 +45,22 @@ def stretches(beats_s: Wide) -> list[Stretch]:
     return found
 
 
+LOOP_BEATS: Final = 64
+LOOP_WITHIN_BEATS: Final = 0.08
+
+
+def of_a_loop(bpm: float, quarters_a_bar: float, duration_s: float) -> float:
+    """The tempo at which a sound of whole bars is exactly that; `bpm` where it is none, or long.
+
+    Beats are heard to some milliseconds, which in a bar or two is a percent. A file's length is exact.
+    """
+    bars = round(duration_s * bpm / 60 / quarters_a_bar)
+    quarters = bars * quarters_a_bar
+    if not 0 < quarters <= LOOP_BEATS or abs(duration_s * bpm / 60 - quarters) > LOOP_WITHIN_BEATS:
+        return bpm
+    return quarters * 60 / duration_s
+
+
 def main_stretch(found: list[Stretch]) -> Stretch:
     """The one that lasts longest."""
     return max(found, key=lambda one: (one.stop - one.first) * one.interval_s)

@@ -207,12 +207,28 @@ class _Clipping:
         return [f"{self.count:,} samples beyond full scale were clipped"] if self.count else []
 
 
+@dataclass
+class _TooLoud:
+    """Lossy formats keep what is beyond full scale, and players cut it off."""
+
+    count: int = field(default=0)
+
+    def of(self, blocks: Iterator[Floats]) -> Iterator[Floats]:
+        for block in blocks:
+            self.count += int(np.count_nonzero((block > 1) | (block < -1)))
+            yield block
+
+    def words(self) -> Words:
+        words = f"{self.count:,} samples are beyond full scale, which players clip: turn the mix down"
+        return [words] if self.count else []
+
+
 # What libsndfile codes
 
 
 def _coded(asked: Asked) -> tuple[Path, Words]:
     temp = hidden_beside(asked.path)
-    tags = _tags(asked.source)
+    tags, loudness = _tags(asked.source), _TooLoud()
     try:
         with told_of_coding(asked.path):
             coding = CODINGS[asked.extension]
@@ -221,13 +237,13 @@ def _coded(asked: Asked) -> tuple[Path, Words]:
             ) as file:
                 for name, text in tags.items():
                     setattr(file, name, text)
-                for block in asked.blocks:
+                for block in loudness.of(asked.blocks):
                     for at in range(0, len(block), CODED_FRAMES):
                         file.write(block[at : at + CODED_FRAMES])
             temp.replace(asked.path)
     finally:
         discard(temp)
-    return asked.path, []
+    return asked.path, loudness.words()
 
 
 def _tags(source: Path) -> Mapping[str, str]:

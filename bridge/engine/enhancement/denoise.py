@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from bridge.engine.audio_job import AudioJob, Row
-from bridge.engine.enhancement import noise_material, speech_deepfilter, speech_nsnet2
+from bridge.engine.enhancement import speech_deepfilter, speech_nsnet2
+from bridge.engine.enhancement.material import material_of, source_at
 from bridge.engine.enhancement.noise_floor import heard_floor
 from bridge.engine.enhancement.noise_frames import Counted, Framing, sound, spectra
 from bridge.engine.enhancement.noise_wiener import filtered
 from bridge.engine.fitting_passes import laid, resampled
 from bridge.engine.parts import write_parts
-from bridge.engine.reading import told_blocks
 from bridge.errors import ModelError
-from bridge.media.audio_files import expected_samples, length_of
+from bridge.media.audio_files import length_of
 from bridge.media.audio_format import AudioFormat
 from bridge.media.raw_pcm import Samples
 
@@ -38,9 +38,11 @@ def denoise(job: AudioJob) -> list[Row]:
     job.progress(0.0, "listening")
     own = AudioFormat.of(job.source)
     was_heard = job.parameters["material"] == "auto"
-    material = _heard(job.stage(0.0, 0.2)) if was_heard else str(job.parameters["material"])
+    material = material_of(job.stage(0.0, 0.2)) if was_heard else str(job.parameters["material"])
     work = job.stage(0.2, 0.9) if was_heard else job.stage(0.0, 0.9)
     notes, models = [f"taken for {material}"] if was_heard else [], list[str]()
+    if material == "music" and job.parameters["model"] != "auto":
+        notes.append(f"the network {job.parameters['model']} is for speech, so it was not asked")
     parts = _speech(work, own, notes, models) if material == "speech" else _music(work, own, notes)
     rows = write_parts(job, own, ((block,) for block in parts), ["clean"], rest="removed")
     for row in rows:
@@ -49,11 +51,6 @@ def denoise(job: AudioJob) -> list[Row]:
         row["about"] |= {"models": models} | ({"note": said} if said else {})
     job.progress(1.0, "done")
     return rows
-
-
-def _heard(job: AudioJob) -> str:
-    with closing(_read(job, noise_material.RATE_HZ, "hearing what it is", channels=1)) as blocks:
-        return "speech" if noise_material.is_speech(blocks) else "music"
 
 
 def _speech(job: AudioJob, own: AudioFormat, notes: list[str], models: list[str]) -> Iterator[Samples]:
@@ -74,7 +71,7 @@ def _speech(job: AudioJob, own: AudioFormat, notes: list[str], models: list[str]
 
 
 def _by_nsnet2(job: AudioJob, own: AudioFormat, model: Path) -> Iterator[Samples]:
-    blocks = _read(job, own.rate_hz, "taking noise out of speech")
+    blocks = source_at(job, own.rate_hz, "taking noise out of speech")
     heard = laid(job.source, job.check, rate_hz=speech_nsnet2.RATE_HZ)
     with closing(blocks), closing(heard):
         yield from speech_nsnet2.cleaned(blocks, heard, own.rate_hz, model, threads=job.threads)
@@ -82,7 +79,7 @@ def _by_nsnet2(job: AudioJob, own: AudioFormat, model: Path) -> Iterator[Samples
 
 def _by_deepfilternet(job: AudioJob, own: AudioFormat, model: Path) -> Iterator[Samples]:
     rate_hz = speech_deepfilter.RATE_HZ
-    with closing(_read(job, rate_hz, "taking noise out of speech")) as blocks:
+    with closing(source_at(job, rate_hz, "taking noise out of speech")) as blocks:
         clean = speech_deepfilter.cleaned(blocks, model, job.check)
         if own.rate_hz == rate_hz:
             yield from clean
@@ -104,22 +101,14 @@ def _music(job: AudioJob, own: AudioFormat, notes: list[str]) -> Iterator[Sample
     """The source without its steady noise; itself where there is none. What was found goes into `notes`."""
     framing = Framing.lasting(MUSIC_WINDOW_S, own.rate_hz)
     first, second = job.stage(0.0, 0.4), job.stage(0.4, 1.0)
-    with closing(_read(first, own.rate_hz, "listening for noise")) as blocks:
+    with closing(source_at(first, own.rate_hz, "listening for noise")) as blocks:
         floor = heard_floor(spectra(Counted(blocks), framing, threads=job.threads), framing)
     if floor.is_quiet:
         notes.append(NO_NOISE)
-    with closing(_read(second, own.rate_hz, "taking noise out")) as blocks:
+    with closing(source_at(second, own.rate_hz, "taking noise out")) as blocks:
         source = Counted(blocks)
         if floor.is_quiet:
             yield from source
             return
         clean = filtered(spectra(source, framing, threads=job.threads), floor)
         yield from sound(clean, framing, source, threads=job.threads)
-
-
-def _read(
-    job: AudioJob, rate_hz: int, doing: str, *, channels: int | None = None
-) -> Generator[Samples, None, None]:
-    """The source at a rate, telling how far it is."""
-    with closing(laid(job.source, job.check, rate_hz=rate_hz, channels=channels)) as blocks:
-        yield from told_blocks(blocks, expected_samples(job.source, rate_hz), job.progress, doing)

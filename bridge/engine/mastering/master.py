@@ -111,10 +111,14 @@ def master(job: AudioJob) -> list[Row]:
 
 def _model(job: AudioJob, path: Path) -> Model:
     """Raises AudioError, with the reference's name."""
-    own = AudioFormat.of(path)
-    meter, analyser = _meter(own), Analyser(own.rate_hz, own.channels)
-    for block in analyser.through(_read(job, path, own, "hearing the reference")):
-        meter.add(block)
+    try:
+        own = AudioFormat.of(path)
+        meter, analyser = _meter(own), Analyser(own.rate_hz, own.channels)
+        for block in analyser.through(_read(job, path, own, "hearing the reference")):
+            meter.add(block)
+    except AudioError as fault:
+        words = f"the reference {path.name} cannot be used: {fault.message}"
+        raise AudioError(words, remedy="Take another track as the reference.", file=path) from fault
     measured = meter.finish()
     if measured.loudness_lufs is None:
         words = "nothing can be measured in the reference: it is silent, or shorter than 0.4 s."

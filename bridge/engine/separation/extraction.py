@@ -15,6 +15,7 @@ import numpy as np
 
 from bridge.conversions.enhancement import LOCAL_STEMS
 from bridge.engine.audio_job import AudioJob, Row
+from bridge.engine.model_table import MODELS
 from bridge.engine.parts import write_parts
 from bridge.engine.reading import told_blocks
 from bridge.engine.separation.cleaning import cleaned
@@ -85,6 +86,8 @@ class _Choice:
         name = job.parameters["model"]
         if name in (AUTO, SPLEETER):
             return cls(SPLEETER, OWN_STEMS)
+        if name in {model.name for model in MODELS}:
+            raise WrongUse(f"the model {name} is none that takes stems apart", remedy=MORE_STEMS)
         stems = check_graph(job.fetch_model(name)).stems
         has_rest = VOCALS in stems and INSTRUMENTAL not in stems
         return cls(name, (*stems, INSTRUMENTAL) if has_rest else stems)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bridge.engine.analysis.tempo import main_stretch, stretches
+from bridge.engine.analysis.tempo import main_stretch, of_a_loop, stretches
 
 
 def test_is_finer_than_the_frames_and_stray_beats_do_not_bend_it() -> None:
@@ -36,3 +36,18 @@ def test_a_clear_change_is_found_where_it_is() -> None:
 def test_few_beats_have_one_tempo(beats: int) -> None:
     (only,) = stretches(np.arange(beats, dtype=np.float64) * 0.6)
     assert only.interval_s == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize(
+    ("heard", "quarters_a_bar", "duration_s", "bpm"),
+    [
+        (128.57, 4, 3.75, 128),  # two bars, exactly
+        (88.15, 4, 4 * 60 / 87, 87),
+        (174.19, 4, 16 * 60 / 174, 174),
+        (93.2, 3, 12 * 60 / 93, 93),
+        (120.0, 4, 5.3, 120.0),  # no whole bars
+        (120.3, 4, 200.0, 120.3),  # too long: the beats know better
+    ],
+)
+def test_a_loop_lasts_whole_bars(heard: float, quarters_a_bar: float, duration_s: float, bpm: float) -> None:
+    assert of_a_loop(heard, quarters_a_bar, duration_s) == pytest.approx(bpm, abs=1e-9)

@@ -57,7 +57,9 @@ def worked(folder: Path, sound: Sound, rate_hz: int = RATE_HZ) -> tuple[list[Row
     source = folder / "bounce.wav"
     sf.write(source, sound, rate_hz, "PCM_24")
     told: list[float] = []
-    job = audio_job("dereverb", source, folder / "out", progress=lambda done, _: told.append(done))
+    job = audio_job(
+        "dereverb", source, folder / "out", progress=lambda done, _: told.append(done), material="speech"
+    )
     rows = dereverb(job)
     assert [row["role"] for row in rows] == ["clean", "removed"]
     assert told == sorted(told)
@@ -157,4 +159,19 @@ def test_cancel(tmp_path: Path) -> None:
         raise Cancelled("asked to stop")
 
     with pytest.raises(Cancelled):
-        dereverb(audio_job("dereverb", source, tmp_path / "out", check=check))
+        dereverb(audio_job("dereverb", source, tmp_path / "out", check=check, material="speech"))
+
+
+def test_a_dry_mix_stays_as_it_is_and_it_is_said_why(tmp_path: Path) -> None:
+    time_s = np.arange(6 * 44_100) / 44_100
+    chord = sum(np.sin(2 * np.pi * hz * time_s) for hz in (110, 220, 277, 330))
+    hits = np.exp(-20 * (time_s % 0.25)) * np.random.default_rng(4).standard_normal(len(time_s))
+    mix = 0.05 * chord * (0.6 + 0.4 * np.exp(-3 * (time_s % 0.5))) + 0.1 * hits
+    source = tmp_path / "mix.wav"
+    sf.write(source, np.stack([mix, 0.8 * mix], axis=1), 44_100, "PCM_24")
+    job = audio_job("dereverb", source, tmp_path / "out")
+    rows = dereverb(job)
+    clean, removed = (sf.read(job.folder / row["file"], dtype="int32")[0] for row in rows)
+    assert np.array_equal(clean, sf.read(source, dtype="int32")[0])
+    assert not removed.any()
+    assert "taken for music" in rows[0]["about"]["note"]
