@@ -126,6 +126,8 @@ def one_part_each(detail: Detail) -> Iterator[tuple[tuple[Any, ...], str]]:
     """
     for part in detail["parts"]:
         own = [one for one in detail["deliveries"] if one["part_id"] == part["id"]]
+        if not own and any(one["kind"] == "together" for one in detail["deliveries"]):
+            continue  # its notes are in the one file, which stands with the first part
         line = one_line({**detail, "parts": [part], "deliveries": own})
         yield (part["id"], *((one["id"], one["ended_at"]) for one in own)), line
 

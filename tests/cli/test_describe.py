@@ -90,6 +90,9 @@ def test_stems_are_told_one_by_one_and_once() -> None:
     assert new == ["Song 2.wav → Song 2_midi.mid  2 notes, 0.9 s"]
     again = dict(describe.one_part_each(job(parts=[first], deliveries=[{**one, "ended_at": 200.0}])))
     assert not set(again) & set(before), "delivered anew is told anew"
+    together = {**one, "kind": "together", "final_path": "/out/Song.mid"}
+    all_in_one = dict(describe.one_part_each(job(parts=[first, second], deliveries=[together])))
+    assert list(all_in_one.values()) == ["Song 1.wav → Song.mid  1 notes, 0.9 s"], "it is told once"
 
 
 def test_an_error_without_a_full_stop_does_not_run_into_its_remedy() -> None:
