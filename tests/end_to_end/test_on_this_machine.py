@@ -13,7 +13,7 @@ import soundfile as sf
 
 from bridge.engine import synth
 from bridge.media.notes import Note
-from support.commands import bridge
+from support.commands import bridge, bridge_in
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +49,7 @@ def _chord(root: int) -> tuple[int, ...]:
 
 def _convert(home: Path, song: Path, *arguments: str) -> Path:
     out = song.parent / "out"
-    done = bridge(home, "convert", song, "--to", out, *arguments, cwd=song.parent)
+    done = bridge_in(song.parent, home, "convert", song, "--to", out, *arguments)
     assert done.exit_code == 0, done.stderr
     return out
 

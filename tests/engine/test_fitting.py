@@ -14,6 +14,7 @@ import soundfile as sf
 
 from bridge.engine import fitting
 from bridge.errors import AudioError, Cancelled
+from bridge.media import whole_files
 from bridge.media.wav_chunks import read_chunks
 from support.returned_sets import (
     BOUNCE_HZ,
@@ -390,7 +391,8 @@ def test_cancelling_leaves_only_what_came(tmp_path: Path, after: int) -> None:
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole_files, "MOST_IN_MEMORY", 1 << 20)
     peaks = []
     for seconds in (120, 480):
         folder = tmp_path / str(seconds)

@@ -24,12 +24,17 @@ class Done:
         return json.loads(self.stdout)
 
 
-def bridge(home: Path, *arguments: str | Path, cwd: Path | None = None, **environment: str) -> Done:
+def bridge(home: Path, *arguments: str | Path, **environment: str) -> Done:
     """Runs `bridge` with `arguments` on this home, to its end."""
+    return bridge_in(Path.cwd(), home, *arguments, **environment)
+
+
+def bridge_in(folder: Path, home: Path, *arguments: str | Path, **environment: str) -> Done:
+    """As `bridge`, called in this folder."""
     done = subprocess.run(
         [sys.executable, "-m", "bridge", *map(str, arguments)],
         env={**os.environ, "BRIDGE_HOME": str(home), "PYTHONIOENCODING": "utf-8", **environment},
-        cwd=cwd,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
