@@ -127,9 +127,12 @@ def test_retry_of_a_file_that_is_still_no_audio(bridge_home: Path, tmp_path: Pat
 @pytest.mark.alone  # it must be caught while it converts
 def test_ctrl_c_leaves_the_jobs_in_the_journal(bridge_home: Path, tmp_path: Path) -> None:
     file = play(tmp_path / "long.wav", *([60, 64, 67, 72] * 400))
+    # A shell that starts the tests in its background lets all of them ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "bridge", "convert", str(file)], stderr=subprocess.PIPE, encoding="utf-8"
     )
+    signal.signal(signal.SIGINT, before)
     eventually(
         lambda: json.loads(bridge(bridge_home, "status", "--json").stdout)["jobs"].get("running"),
         what="the conversion to begin",
