@@ -112,4 +112,5 @@ STAYS_OUT: dict[str, frozenset[str]] = {
     "bridge.server.control": HEAVY,
     "bridge.answerers": HEAVY,
     "bridge.cli": HEAVY | {"fastapi", "pydantic", "uvicorn"},
+    "bridge.cli.reading": HEAVY | {"fastapi", "pydantic", "uvicorn"},
 }

@@ -17,7 +17,7 @@ from bridge.conversions.model import LOCAL
 from bridge.errors import BridgeError, WrongUse, from_json
 from bridge.home import home
 from bridge.jobs.budget import usd_words
-from bridge.jobs.model import JOB_OPEN, JobState
+from bridge.jobs.model import JOB_OPEN, LISTENING_STEP, JobState
 from bridge.jobs.records import plain
 from bridge.jobs.store import JOURNAL_NAME
 from bridge.jobs.store import connect as open_journal
@@ -215,7 +215,10 @@ def _show_lines(job: Data) -> Iterator[str]:
         yield from _error_lines(part, job["id"])
     for one in job["conversions"]:
         cached = ", from the cache" if one["cached"] else ""
-        yield f"Step {one['step']}: {one['conversion']} by {one['converter']}, {_words(one)}{cached}"
+        step = (
+            f"Step {one['step']}" if one["step"] != LISTENING_STEP else "Listening, as nobody tells the tempo"
+        )
+        yield f"{step}: {one['conversion']} by {one['converter']}, {_words(one)}{cached}"
         yield from _money_lines(one)
         yield from _error_lines(one, job["id"])
     for one in job["deliveries"]:

@@ -32,7 +32,7 @@ from bridge.delivery.together import Voice, common_name, render_together
 from bridge.errors import BridgeError, DeliveryError, JournalError
 from bridge.jobs import plan
 from bridge.jobs.cache import file_sha256
-from bridge.jobs.model import DeliveryState, PlannedDelivery
+from bridge.jobs.model import TOGETHER, DeliveryState, PlannedDelivery
 from bridge.jobs.records import ArtifactRecord, ConversionRecord, DeliveryRecord, JobRecord, PartRecord
 from bridge.jobs.store import Journal
 from bridge.media import clues, heard_music
@@ -260,7 +260,7 @@ class DeliveryDesk:
         self, delivery: DeliveryRecord, job: JobRecord, part: PartRecord
     ) -> tuple[Content, Path, str] | None:
         """What is written, under which name, what to say about it. None: the cache has it no more."""
-        if delivery.kind == plan.TOGETHER:
+        if delivery.kind == TOGETHER:
             return self._together(delivery, job)
         context = self.context(job, part)
         fields = {"bounce": part.path.stem, "preset": job.preset}

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import bridge
-from bridge.jobs.model import DeliveryState
-from bridge.jobs.plan import TOGETHER
+from bridge.jobs.model import TOGETHER, DeliveryState
 from bridge.jobs.records import ArtifactRecord, ConversionRecord, JobDetail, JobRecord, PartRecord
 from bridge.media.musical_context import MusicalContext
 from bridge.media.notes import NOTES_MEDIA_TYPE, transcription_from_json

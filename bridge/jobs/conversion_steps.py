@@ -25,6 +25,7 @@ from bridge.jobs.clearance import SendingRules, named_files
 from bridge.jobs.events import EventFeed
 from bridge.jobs.listening import NOBODY_LISTENS, Listening
 from bridge.jobs.model import (
+    LISTENING,
     ConversionState,
     Fingerprint,
     JobRequest,
@@ -133,7 +134,7 @@ class ConversionSteps:
             if step.converter == "auto":
                 refuse_drafts(step, request.overrides, choose(step))
         planned = plan.from_source(preset, request.overrides, choose)
-        if self._can(LOCAL, listening.CONVERSION) and self._listens.wanted(preset, source):
+        if self._can(LOCAL, LISTENING) and self._listens.wanted(preset, source):
             planned.append(listening.listening())
         return planned
 

@@ -25,8 +25,8 @@ from bridge.crash_points import reach
 from bridge.errors import AudioError, BridgeError, Cancelled, WorkerDied, WorkerError
 from bridge.jobs.cache import file_sha256
 from bridge.jobs.conversion_steps import ConversionSteps
-from bridge.jobs.model import DeliveryState, Fingerprint, JobRequest, PlannedConversion, Source
-from bridge.jobs.plan import STREAM, TOGETHER
+from bridge.jobs.model import TOGETHER, DeliveryState, Fingerprint, JobRequest, PlannedConversion, Source
+from bridge.jobs.plan import STREAM
 from bridge.jobs.store import Journal
 from bridge.media.musical_context import Told
 from bridge.presets import OTHER_SUFFIXES, Preset, PresetShelf, check_input

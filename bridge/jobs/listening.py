@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bridge.conversions.model import LOCAL
-from bridge.jobs.model import PlannedConversion, Source
+from bridge.jobs.model import LISTENING, LISTENING_STEP, PlannedConversion, Source
 from bridge.media import clues
 from bridge.media.musical_context import ASSUMED
 from bridge.presets import SOURCE, Preset, Step
 
-STEP = "~music"
-"""The step that no preset names; its result goes into the musical context, and nowhere else."""
-
-CONVERSION = "extract_key_bpm"
 LISTENED_FOR = frozenset({"audio_to_midi"})
 """Conversions whose results are written at the project's tempo."""
 
@@ -37,11 +33,11 @@ class Listening:
 
 
 def _hears(step: Step) -> bool:
-    return step.conversion == CONVERSION and step.from_ == SOURCE and step.converter == LOCAL
+    return step.conversion == LISTENING and step.from_ == SOURCE and step.converter == LOCAL
 
 
 NOBODY_LISTENS = Listening(on=False)
 
 
 def listening() -> PlannedConversion:
-    return PlannedConversion(step=STEP, conversion=CONVERSION, converter=LOCAL, parameters={})
+    return PlannedConversion(step=LISTENING_STEP, conversion=LISTENING, converter=LOCAL, parameters={})

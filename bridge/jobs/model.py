@@ -76,6 +76,13 @@ DELIVERY_TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     D.CANCELLED: frozenset({D.PENDING}),
 }
 
+TOGETHER = "together"
+"""The kind of a delivery that puts all of a job into one file."""
+
+LISTENING, LISTENING_STEP = "extract_key_bpm", "~music"
+"""The conversion that hears tempo and key, and the step that no preset names: its result goes into the
+musical context, and nowhere else."""
+
 CONVERSION_IN_FLIGHT = frozenset({C.SUBMITTING, C.RUNNING, C.FETCHING, C.WAITING_RETRY, C.UNKNOWN})
 CONVERSION_OPEN = CONVERSION_IN_FLIGHT | {C.QUEUED, C.ASKING}
 DELIVERY_OPEN = frozenset({D.PENDING, D.WRITING, D.WAITING_RETRY})

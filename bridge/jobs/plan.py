@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from bridge.jobs.listening import STEP as LISTENING_STEP
-from bridge.jobs.model import PlannedConversion, PlannedDelivery
+from bridge.jobs.model import LISTENING_STEP, TOGETHER, PlannedConversion, PlannedDelivery
 from bridge.media.notes import Material
 from bridge.presets import SOURCE, Deliver, Preset, Step, resolve_parameters
 
@@ -15,7 +14,6 @@ ChooseConverter = Callable[[Step], str]
 ARTIFACT = "artifact"
 SIDECAR = "sidecar"
 STREAM = "stream"
-TOGETHER = "together"
 KIND_OF = {"project_folder": ARTIFACT, "stream": STREAM}
 
 MATERIAL_OF: Mapping[str, Material] = {
@@ -74,8 +72,6 @@ def together(
 
     `made`: the artifacts of each such file that was planned before; the same is not planned twice.
     """
-    if not any(deliver.get("together") for deliver in preset_data.get("deliver", ())):
-        return []
     placed = list(results)
     planned = []
     for deliver in Preset.model_validate(preset_data).deliver:

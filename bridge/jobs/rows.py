@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 from bridge.clock import Clock
 from bridge.errors import BridgeError, SameUnderWayError, StaleJobError
-from bridge.jobs import plan
-from bridge.jobs.listening import STEP as LISTENING_STEP
 from bridge.jobs.model import (
     CONVERSION_OPEN,
+    LISTENING_STEP,
+    TOGETHER,
     ConversionState,
     DeliveryState,
     Fingerprint,
@@ -209,13 +209,17 @@ class Rows(Views):
         if ConversionState.DONE not in states or states & (CONVERSION_OPEN | {ConversionState.CANCELLED}):
             return
         job = db.execute("SELECT preset_json FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        if '"together": true' not in job["preset_json"]:
+            return
+        from bridge.jobs import plan  # presets are slow to load, and who only reads needs none
+
         results = db.execute(
             "SELECT a.id, c.step, a.role FROM artifacts a JOIN conversions c ON c.id = a.conversion_id"
             " WHERE c.job_id = ? ORDER BY c.part_id, c.artifact_id, a.id",
             (job_id,),
         ).fetchall()
         made = db.execute(
-            "SELECT settings_json FROM deliveries WHERE job_id = ? AND kind = ?", (job_id, plan.TOGETHER)
+            "SELECT settings_json FROM deliveries WHERE job_id = ? AND kind = ?", (job_id, TOGETHER)
         ).fetchall()
         planned = plan.together(
             json.loads(job["preset_json"]),
@@ -233,7 +237,7 @@ class Rows(Views):
         waiting = db.execute(
             "SELECT id, settings_json FROM deliveries WHERE job_id = ? AND kind = ? AND state = 'pending'"
             " AND final_path IS NULL",
-            (job_id, plan.TOGETHER),
+            (job_id, TOGETHER),
         ).fetchall()
         quiet_at = self._export_ends_at(db, job_id)
         for one in planned:

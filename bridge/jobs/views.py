@@ -7,10 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bridge.conversions.model import LOCAL
-from bridge.jobs.listening import CONVERSION as LISTENING
-from bridge.jobs.model import Fingerprint, Source
+from bridge.jobs.model import LISTENING, TOGETHER, Fingerprint, Source
 from bridge.jobs.money_views import MoneyViews
-from bridge.jobs.plan import TOGETHER
 from bridge.jobs.questions import OPEN_CONVERSION, OPEN_DELIVERY
 from bridge.jobs.records import (
     ArtifactRecord,

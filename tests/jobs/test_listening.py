@@ -10,8 +10,8 @@ import pytest
 
 from bridge.jobs import listening, plan
 from bridge.jobs.cache import Entry
-from bridge.jobs.listening import STEP, Listening
-from bridge.jobs.model import ConversionState, JobState, PlannedConversion, PlannedDelivery
+from bridge.jobs.listening import Listening
+from bridge.jobs.model import LISTENING_STEP, ConversionState, JobState, PlannedConversion, PlannedDelivery
 from bridge.jobs.store import Journal
 from bridge.media.notes import NOTES_MEDIA_TYPE
 from bridge.presets import Preset
@@ -53,9 +53,9 @@ def test_it_is_listened_for_only_where_notes_are_written_and_nobody_tells_it(
 def test_what_was_heard_is_delivered_by_itself_to_nobody() -> None:
     preset = preset_of("audio_to_midi")
     assert preset.deliver[0].from_ == "*"
-    assert plan.from_artifacts(preset, STEP, [(1, "key_bpm")], {}, lambda _: "local") == ([], [])
+    assert plan.from_artifacts(preset, LISTENING_STEP, [(1, "key_bpm")], {}, lambda _: "local") == ([], [])
     together = preset_of("audio_to_midi", deliver=[{"from": "*", "together": True}]).model_dump(by_alias=True)
-    (made,) = plan.together(together, [(1, STEP, "key_bpm"), (2, "s0", "midi")], [])
+    (made,) = plan.together(together, [(1, LISTENING_STEP, "key_bpm"), (2, "s0", "midi")], [])
     assert made.settings["artifacts"] == [2]
 
 
@@ -74,7 +74,7 @@ def test_notes_wait_until_it_has_been_listened_for(tmp_path: Path, end: Conversi
     assert detail is not None
     assert beside is not None
     notes, music = detail.conversions
-    assert (music.step, music.converter) == (STEP, "local")
+    assert (music.step, music.converter) == (LISTENING_STEP, "local")
     results = [
         Entry("midi", tmp_path / "notes.json", NOTES_MEDIA_TYPE, "1"),
         Entry("sonified", tmp_path / "a.wav", "audio/wav", "2"),
