@@ -98,26 +98,31 @@ class Trial:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def latency(runs: int = 7) -> None:
+def latency() -> None:
+    _latency("its name tells the tempo", "_120bpm")
+    _latency("nobody tells the tempo, so it is heard", "")
+
+
+def _latency(what: str, told: str, runs: int = 7) -> None:
     trial = Trial()
     times = []
     for number in range(runs + 1):
         soundfile.write(trial.folder / "x.wav", music(40.0, number), RATE_HZ, subtype="PCM_24")
         data = (trial.folder / "x.wav").read_bytes()
-        with (trial.watched / f"take{number}.wav").open("wb") as file:
+        with (trial.watched / f"take{number}{told}.wav").open("wb") as file:
             for at in range(0, len(data), 1 << 20):
                 file.write(data[at : at + (1 << 20)])
                 file.flush()
                 time.sleep(0.05)
         closed = time.monotonic()
-        midi = trial.out / f"take{number}_midi.mid"
+        midi = trial.out / f"take{number}{told}_midi.mid"
         trial.wait(midi.exists, 60)
         times.append(time.monotonic() - closed)
         time.sleep(1.0)
     trial.close()
     warm = times[1:]
     median = statistics.median(warm)
-    print(f"latency  40 s bounce, warm: median {median:.3f} s, worst {max(warm):.3f} s of {runs}")
+    print(f"latency  40 s bounce, warm, {what}: median {median:.3f} s, worst {max(warm):.3f} s of {runs}")
 
 
 def idle(seconds: float = 20.0) -> None:
