@@ -31,6 +31,7 @@ import soxr
 from benchmarks.songs import song
 from benchmarks.songs.peer import program
 from benchmarks.songs.rendering import SOUNDFONTS, default_cache, midi_of
+from bridge.conversions import catalogue
 from bridge.engine.audio_job import AudioJob
 from bridge.errors import ModelError
 
@@ -204,17 +205,20 @@ def by_ours(path: Path, folder: Path, conversion: str = "dereverb") -> tuple[Sou
     folder.mkdir(parents=True, exist_ok=True)
     began_s = time.perf_counter()
     entry = {"dereverb": dereverb, "deecho": deecho}[conversion]
-    rows = entry(job_for(path, folder))
+    rows = entry(job_for(path, folder, conversion))
     took_s = time.perf_counter() - began_s
     clean = sf.read(folder / rows[0]["file"], always_2d=True)[0]
     return clean, str(rows[0]["about"]["note"]), took_s
 
 
-def job_for(path: Path, folder: Path) -> AudioJob:
+def job_for(path: Path, folder: Path, conversion: str) -> AudioJob:
+    """As a musician has it: with the catalogue's defaults."""
+
     def no_model(name: str) -> Path:
         raise ModelError(f"{name} is not used here")
 
-    return AudioJob(path, {}, folder, {}, 2, lambda *_: None, lambda: None, no_model)
+    parameters = catalogue.conversion(conversion).resolve({}, converter="local")
+    return AudioJob(path, parameters, folder, {}, 2, lambda *_: None, lambda: None, no_model)
 
 
 # The measurement
