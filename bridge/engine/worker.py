@@ -268,11 +268,20 @@ class Worker:
         with self._lock:
             self._process = None
             self._crashed = exit_code != 0 and not self._stopped
+            if exit_code == 0 and not self._stopped:
+                self._take_back()
             lost = [(call, self._why(call, exit_code)) for call in self._running.values() if call is not None]
             self._running = dict.fromkeys(LANES)
             if not self._stopped:
                 lost += self._feed()
         _fail_each(lost)
+
+    def _take_back(self) -> None:
+        """The process left, idle, just as work was handed to it: nothing of that had begun."""
+        for lane, call in self._running.items():
+            if call is not None and not call.cancelled:
+                self._waiting[lane].append(call)
+                self._running[lane] = None
 
     def _why(self, call: Call, exit_code: int) -> Exception:
         if call.cancelled or self._stopped:

@@ -205,6 +205,14 @@ def test_an_idle_process_leaves_and_that_is_no_crash(make_worker: MakeWorker) ->
     assert worker.call("echo", {"say": 2}).future.result(WAIT_S)["pid"] != pid
 
 
+def test_work_that_is_handed_to_a_process_as_it_leaves_is_done_by_the_next(
+    make_worker: MakeWorker, tmp_path: Path
+) -> None:
+    worker = make_worker()
+    assert worker.call("leave_once", {"marker": str(tmp_path / "left")}).future.result(WAIT_S) == "done"
+    assert not worker.crashed()
+
+
 def test_a_quick_look_does_not_wait_for_long_work(make_worker: MakeWorker) -> None:
     worker = make_worker()
     begun = threading.Event()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from bridge.engine.tasks import TaskContext
@@ -56,6 +57,15 @@ def _die(arguments: Mapping[str, Any], context: TaskContext) -> Any:
     os._exit(arguments.get("code", 9))
 
 
+def _leave_once(arguments: Mapping[str, Any], context: TaskContext) -> Any:
+    """As a process that was idle for long and goes just as work comes."""
+    marker = Path(arguments["marker"])
+    if not marker.exists():
+        marker.touch()
+        os._exit(0)
+    return "done"
+
+
 def _refuse(arguments: Mapping[str, Any], context: TaskContext) -> Any:
     raise AudioError("no audio.", file="loop.wav", remedy="Bounce it again.")
 
@@ -88,6 +98,7 @@ if __name__ == "__main__":
             "deaf": _deaf,
             "grow": _grow,
             "die": _die,
+            "leave_once": _leave_once,
             "refuse": _refuse,
             "stumble": _stumble,
             "no_room": _no_room,
