@@ -26,10 +26,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from bridge.conversions import catalogue
-from bridge.engine.models import ModelStore
+from benchmarks.bounds import arguments
 from bridge.engine.worker import Call, Worker, WorkerOptions
-from bridge.home import home
 from support.jack import JackServer
 
 RATE_HZ, PERIOD = 48_000, 64
@@ -67,7 +65,7 @@ def working(options: WorkerOptions | None, sound: Path, folder: Path) -> Iterato
     calls: list[Call] = []
 
     def go_on() -> None:
-        calls.append(worker.call("Extraction", _arguments(sound, folder)))
+        calls.append(worker.call("Extraction", arguments("Extraction", {}, sound, folder)))
         calls[-1].future.add_done_callback(
             lambda done: None if done.cancelled() or done.exception() else go_on()
         )
@@ -80,17 +78,6 @@ def working(options: WorkerOptions | None, sound: Path, folder: Path) -> Iterato
             raise SystemExit(f"the engine stopped working: {calls[-1].future.exception()}")
     finally:
         worker.stop()
-
-
-def _arguments(sound: Path, folder: Path) -> dict[str, object]:
-    models = ModelStore(home() / "models")
-    return {
-        "source": str(sound),
-        "parameters": catalogue.conversion("Extraction").resolve({}, converter="local"),
-        "folder": str(folder),
-        "models": {"spleeter": str(models.path("spleeter"))},
-        "models_folder": str(models.folder),
-    }
 
 
 def gaps(seconds: float, environment: Mapping[str, str]) -> np.ndarray:

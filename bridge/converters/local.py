@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from bridge.conversions.catalogue import CATALOGUE
@@ -37,9 +36,6 @@ FETCHES_MODELS: Mapping[str, tuple[str, ...]] = {
     "denoise": ("nsnet2", "deepfilternet"),
 }
 """For each conversion: the models that the engine fetches when they are first asked for."""
-
-SEPARATION = "Extraction"
-NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
 
 KEPT_RESULTS = 32
 """How many finished results are kept for `fetch`; speculation that came to nothing goes with the rest."""
@@ -108,7 +104,7 @@ class LocalConverter:
 
     def _made_of(self, conversion: str) -> dict[str, str]:
         names = [*NEEDS_MODELS.get(conversion, ()), *FETCHES_MODELS.get(conversion, ())]
-        if conversion == SEPARATION:
+        if CATALOGUE[conversion].own_networks:
             names += [state.model.name for state in self._models.states() if state.model.added]
         return {name: self._models.fingerprint(name) for name in names}
 
@@ -217,7 +213,7 @@ class LocalConverter:
                 "fingerprint": _plain(request.fingerprint),
                 "parameters": dict(request.parameters),
                 "folder": str(folder),
-                "models": self._model_paths(request.conversion, request.parameters),
+                "models": self._model_paths(request.conversion, request.parameters.get("model", "auto")),
                 "models_folder": str(self._models.folder),
                 "made_of": self._made_of(request.conversion),
                 "audio": request.audio or request.key,
@@ -241,11 +237,9 @@ class LocalConverter:
             ) from error
         return folder
 
-    def _model_paths(self, conversion: str, parameters: Mapping[str, Any] = NO_PARAMETERS) -> dict[str, str]:
-        if (
-            conversion == SEPARATION
-            and parameters.get("model", "auto") not in CATALOGUE[SEPARATION].own_networks
-        ):
+    def _model_paths(self, conversion: str, model: str = "auto") -> dict[str, str]:
+        ours = CATALOGUE[conversion].own_networks
+        if ours and model not in ours:
             return {}  # a network of the user's own, which the engine asks for
         return {name: str(self._models.path(name)) for name in NEEDS_MODELS.get(conversion, ())}
 

@@ -286,11 +286,11 @@ class DeliveryDesk:
         if not all(map(_is_whole, artifacts)):
             return None
         voices = [self._voice(one, job) for one in artifacts]
+        name = common_name(list(dict.fromkeys(one.bounce for one in voices)))
         try:
-            rendered = render_together(voices, delivery.settings)
+            rendered = render_together(voices, delivery.settings, title=name)
         except ValueError:  # notes of another version of the bridge
             return None
-        name = common_name(list(dict.fromkeys(one.bounce for one in voices)))
         fields = {"bounce": name, "preset": job.preset, "role": "midi", "from": "all", "ext": "mid"}
         fields["step"] = self._journal.conversion(artifacts[0].conversion_id).step
         return rendered.content, file_name(delivery.settings["pattern"], fields), rendered.note

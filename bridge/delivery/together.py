@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
 from typing import Any
 
 from bridge.delivery.placing import Content
 from bridge.delivery.render import Rendered, made_words, smf_of
+from bridge.jobs.exports import common_words
 from bridge.jobs.records import ArtifactRecord
 from bridge.media.midi_bends import DRUM_CHANNEL
 from bridge.media.midi_files import Track, smf_to_notes
@@ -54,8 +54,8 @@ class Voice:
     context: MusicalContext
 
 
-def render_together(voices: Sequence[Voice], settings: Mapping[str, Any]) -> Rendered:
-    """All voices as one MIDI file, at the tempo that is known best, from where the first one begins.
+def render_together(voices: Sequence[Voice], settings: Mapping[str, Any], *, title: str = "") -> Rendered:
+    """All voices as one MIDI file `title`, at the tempo that is known best, from where the first one begins.
 
     Raises OSError where the cache has lost one, ValueError for notes of another version of the bridge.
     """
@@ -63,9 +63,9 @@ def render_together(voices: Sequence[Voice], settings: Mapping[str, Any]) -> Ren
     start_s = min(one.context.timeline.start_s for one in voices)
     timeline = replace(context.timeline, start_s=start_s)
     channels = iter(CHANNELS * len(voices))
-    names, bounces = track_names(voices), list(dict.fromkeys(one.bounce for one in voices))
+    names = track_names(voices)
     tracks = [_track(one, name, channels) for one, name in zip(voices, names, strict=True)]
-    made, word = smf_of(tracks, timeline, settings, title=common_name(bounces))
+    made, word = smf_of(tracks, timeline, settings, title=title)
     count = f"{len(tracks)} track{'s' * (len(tracks) > 1)}, {made.notes} note{'s' * (made.notes != 1)}"
     words = [count, context.note(), *made_words(made), word]
     return Rendered(Content.of_bytes(made.data), "mid", ", ".join(filter(None, words)))
@@ -79,7 +79,7 @@ def _how_well_known(context: MusicalContext) -> int:
 def track_names(voices: Sequence[Voice]) -> list[str]:
     """A stem's role; of several files of one export what tells them apart: "song-Bass" is "Bass"."""
     bounces = sorted({one.bounce for one in voices})
-    at = len(_common_words(bounces)) if len(bounces) > 1 else 0
+    at = len(common_words(bounces, separators=SEPARATORS)) if len(bounces) > 1 else 0
     own = {bounce: bounce[at:] or bounce for bounce in bounces}
     if len(bounces) == 1:
         return [one.role or one.bounce for one in voices]
@@ -88,16 +88,8 @@ def track_names(voices: Sequence[Voice]) -> list[str]:
 
 def common_name(bounces: Sequence[str]) -> str:
     """What the file of several bounces is called: what their names have in common, else the first one's."""
-    common = _common_words(bounces).rstrip(SEPARATORS) if len(bounces) > 1 else ""
+    common = common_words(bounces, separators=SEPARATORS).rstrip(SEPARATORS) if len(bounces) > 1 else ""
     return common or bounces[0]
-
-
-def _common_words(names: Sequence[str]) -> str:
-    """The words that all of them begin with, and what stands behind the last one."""
-    first, last = min(names), max(names)
-    same = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
-    common = "".join(letter for letter, _ in same)
-    return common[: max(common.rfind(one) + 1 for one in SEPARATORS)]
 
 
 def _track(voice: Voice, name: str, channels: Iterator[int]) -> Track:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 import threading
 from pathlib import Path
 from typing import Final
+
+from bridge.media.whole_files import whole_file
 
 NOTE: Final = ".checked.json"
 WORTH_NOTING_BYTES: Final = 1 << 20
@@ -36,21 +37,12 @@ class Checked:
         with self._lock:
             notes = {**self._read(), path.name: _facts(stat, sha256)}
             self._notes = notes
-            with contextlib.suppress(OSError):
-                self._write(json.dumps(notes))
+            with contextlib.suppress(OSError), whole_file(self._folder / NOTE) as file:
+                file.write(json.dumps(notes).encode())
 
     def forget(self) -> None:
         """Everything is read again."""
         self._notes = {}
-
-    def _write(self, text: str) -> None:
-        handle, name = tempfile.mkstemp(prefix=NOTE, dir=self._folder)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(name).replace(self._folder / NOTE)
-        finally:
-            Path(name).unlink(missing_ok=True)
 
     def _read(self) -> dict[str, list[int | str]]:
         if self._notes is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from bridge.engine.audio_job import AudioJob, Row
 from bridge.engine.reading import BLOCK_FRAMES, exact_blocks
-from bridge.engine.windows import unzipped
+from bridge.engine.windows import in_blocks, unzipped
 from bridge.media.audio_format import AudioFormat
 from bridge.media.audio_writing import write_set
 from bridge.media.raw_pcm import Samples
@@ -34,8 +34,8 @@ Numbers = npt.NDArray[np.float64]
 class Level:
     """The level of a stream of samples: root of the mean square over all channels, in dBFS."""
 
-    squares: float = field(default=0.0)
-    count: int = field(default=0)
+    squares: float = 0.0
+    count: int = 0
 
     def add(self, block: Numbers | Samples) -> None:
         self.squares += float(np.square(block, dtype=np.float64).sum())
@@ -92,8 +92,10 @@ def _measured(blocks: Iterator[Numbers], level: Level) -> Iterator[Numbers]:
 def _left(job: AudioJob, own: AudioFormat, paths: Sequence[Path]) -> Iterator[Numbers]:
     """The source minus all of `paths`, in numbers that hold every bit of each."""
     with ExitStack() as stack:
+        # In blocks of one length: files of other kinds come in other blocks.
         source, *others = [
-            _even(stack.enter_context(exact_blocks(path, own, job.check))) for path in (job.source, *paths)
+            in_blocks(_numbers(stack.enter_context(exact_blocks(path, own, job.check))), BLOCK_FRAMES)
+            for path in (job.source, *paths)
         ]
         for block in source:
             left = np.where(np.isfinite(block), block, 0.0)
@@ -104,16 +106,5 @@ def _left(job: AudioJob, own: AudioFormat, paths: Sequence[Path]) -> Iterator[Nu
             yield left
 
 
-def _even(stream: Iterator[Floats]) -> Iterator[Numbers]:
-    """The stream in float64, in blocks of one length: files of other kinds come in other blocks."""
-    held: list[Numbers] = []
-    kept = 0
-    for block in stream:
-        held.append(block.astype(np.float64))
-        kept += len(block)
-        while kept >= BLOCK_FRAMES:
-            whole = np.concatenate(held)
-            yield whole[:BLOCK_FRAMES].copy()
-            held, kept = [whole[BLOCK_FRAMES:]], kept - BLOCK_FRAMES
-    if kept:
-        yield np.concatenate(held)
+def _numbers(blocks: Iterator[Floats]) -> Iterator[Numbers]:
+    return (block.astype(np.float64) for block in blocks)

@@ -1,24 +1,28 @@
 """Streams of samples worked on in windows, so that an hour takes no more memory than a minute.
 
-Blocks are (frames, channels) float32.
+Blocks are (frames, channels) float32, but where they are only cut anew.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bridge.media.raw_pcm import Samples
 
+Kind = TypeVar("Kind", bound=np.floating[Any])
 
-def in_blocks(stream: Iterable[Samples], frames: int, overlap: int = 0) -> Iterator[Samples]:
+
+def in_blocks(stream: Iterable[NDArray[Kind]], frames: int, overlap: int = 0) -> Iterator[NDArray[Kind]]:
     """The stream cut anew: blocks of `frames` that begin `frames - overlap` apart; the last may be shorter.
 
     Each is memory of its own. What is only overlap at the end comes no second time.
     """
-    hop, held, kept = frames - overlap, deque[Samples](), 0
+    hop, held, kept = frames - overlap, deque[NDArray[Kind]](), 0
     is_first = True
     for block in stream:
         held.append(block.copy())

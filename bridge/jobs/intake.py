@@ -6,7 +6,6 @@ If the bridge dies before that, the file is found again by the scan at the next 
 
 from __future__ import annotations
 
-import itertools
 import logging
 import queue
 import sqlite3
@@ -25,6 +24,7 @@ from bridge.crash_points import reach
 from bridge.errors import AudioError, BridgeError, Cancelled, WorkerDied, WorkerError
 from bridge.jobs.cache import file_sha256
 from bridge.jobs.conversion_steps import ConversionSteps
+from bridge.jobs.exports import SAME_EXPORT_S, same_export
 from bridge.jobs.model import TOGETHER, DeliveryState, Fingerprint, JobRequest, PlannedConversion, Source
 from bridge.jobs.plan import STREAM
 from bridge.jobs.store import Journal
@@ -34,12 +34,9 @@ from bridge.presets import OTHER_SUFFIXES, Preset, PresetShelf, check_input
 log = logging.getLogger(__name__)
 
 PROBE_ATTEMPTS = 3
-SAME_EXPORT_S = 3.0
 KEPT_PROBES = 256
 TRY_AGAIN_S = 5.0
 """How long a bounce waits that the journal could not take (the disk is full)."""
-
-_PREFIX_ENDS = " -_"
 
 
 class Engine(Protocol):
@@ -350,9 +347,7 @@ class Intake:
         )
         conversions = [one for one in detail.conversions if one.part_id == part.id]
         if any(one.kind == TOGETHER for one in detail.deliveries):
-            return (
-                False  # the others of its export may be new: the cache has what is not, and one file has all
-            )
+            return False  # others of its export may be new; what is old, the cache has
         deliveries = [one for one in detail.deliveries if one.part_id == part.id and one.kind != STREAM]
         reads = any(one.is_open and one.artifact_id is None for one in conversions)
         if reads and part.fingerprint != request.fingerprint:
@@ -392,17 +387,3 @@ def _looked_at(path: Path, fingerprint: Fingerprint) -> Future[Source]:
         found.set_exception(AudioError(f"it cannot be read: {error.strerror}.", file=path))
         return found
     return _settled(Source(path, fingerprint, digest, frames=0, channels=0, rate_hz=0, duration_s=0.0))
-
-
-def same_export(first: Source, second: Source) -> bool:
-    """Two tracks of one "export all tracks": names with a common beginning, same folder, length and rate."""
-    if first.path == second.path or first.path.parent != second.path.parent:
-        return False
-    if (first.frames, first.rate_hz) != (second.frames, second.rate_hz):
-        return False
-    if first.path.suffix.lower() != second.path.suffix.lower():
-        return False
-    names = zip(first.path.stem, second.path.stem, strict=False)
-    common = "".join(one for one, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], names))
-    # "Song Drums" and "Song Deep" share "Song D": what counts is that a separator is in what they share.
-    return any(end in common for end in _PREFIX_ENDS)

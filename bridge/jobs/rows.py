@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from bridge.clock import Clock
 from bridge.errors import BridgeError, SameUnderWayError, StaleJobError
+from bridge.jobs.exports import EXPORT_ENDS_S
 from bridge.jobs.model import (
     CONVERSION_OPEN,
     LISTENING_STEP,
@@ -27,9 +28,6 @@ from bridge.jobs.model import (
 )
 from bridge.jobs.records import Event
 from bridge.jobs.views import Views
-
-EXPORT_ENDS_S = 4.0
-"""So long after its last file nothing more comes of an export, and what goes into one file is written."""
 
 
 class NewArtifact(Protocol):
@@ -166,14 +164,21 @@ class Rows(Views):
         )
 
     def _insert_deliveries(
-        self, db: sqlite3.Connection, job_id: int, part_id: int, planned: Iterable[PlannedDelivery]
+        self,
+        db: sqlite3.Connection,
+        job_id: int,
+        part_id: int,
+        planned: Iterable[PlannedDelivery],
+        *,
+        not_before: float | None = None,
     ) -> None:
         rank = self._rank(db, job_id)
         db.executemany(
-            "INSERT INTO deliveries (job_id, part_id, rank, kind, settings_json, artifact_id, state)"
-            " VALUES (?, ?, ?, ?, ?, ?, 'pending')",
+            "INSERT INTO deliveries"
+            " (job_id, part_id, rank, kind, settings_json, artifact_id, state, retry_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, 'pending', ?)",
             [
-                (job_id, part_id, rank, one.kind, json.dumps(dict(one.settings)), one.artifact_id)
+                (job_id, part_id, rank, one.kind, json.dumps(dict(one.settings)), one.artifact_id, not_before)
                 for one in planned
             ],
         )
@@ -231,7 +236,7 @@ class Rows(Views):
             self._insert_together(db, job_id, part["id"], planned)
 
     def _insert_together(
-        self, db: sqlite3.Connection, job_id: int, part_id: int, planned: Iterable[PlannedDelivery]
+        self, db: sqlite3.Connection, job_id: int, part_id: int, planned: Sequence[PlannedDelivery]
     ) -> None:
         """What waits for the rest of an export takes up what has come since."""
         waiting = db.execute(
@@ -239,14 +244,11 @@ class Rows(Views):
             " AND final_path IS NULL",
             (job_id, TOGETHER),
         ).fetchall()
-        quiet_at = self._export_ends_at(db, job_id)
-        for one in planned:
-            same = [row["id"] for row in waiting if _apart_from_artifacts(row) == _without(one.settings)]
-            for row_id in same:
-                db.execute("DELETE FROM deliveries WHERE id = ?", (row_id,))
-            self._insert_deliveries(db, job_id, part_id, [one])
-            newest = "(SELECT max(id) FROM deliveries WHERE job_id = ?)"
-            db.execute(f"UPDATE deliveries SET retry_at = ? WHERE id = {newest}", (quiet_at, job_id))
+        settings = [_without_artifacts(one.settings) for one in planned]
+        for row in waiting:
+            if _without_artifacts(json.loads(row["settings_json"])) in settings:
+                db.execute("DELETE FROM deliveries WHERE id = ?", (row["id"],))
+        self._insert_deliveries(db, job_id, part_id, planned, not_before=self._export_ends_at(db, job_id))
 
     def _export_ends_at(self, db: sqlite3.Connection, job_id: int) -> float | None:
         """When nothing more comes of the job's export; None where it is none."""
@@ -311,12 +313,8 @@ class Rows(Views):
         return row
 
 
-def _without(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _without_artifacts(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name != "artifacts"}
-
-
-def _apart_from_artifacts(row: sqlite3.Row) -> dict[str, Any]:
-    return _without(json.loads(row["settings_json"]))
 
 
 def error_json(error: BridgeError | None) -> str | None:

@@ -11,7 +11,8 @@ import pytest
 from bridge.errors import WorkerDied, WorkerError
 from bridge.jobs import intake
 from bridge.jobs.cache import Entry
-from bridge.jobs.intake import Intake, same_export
+from bridge.jobs.exports import same_export
+from bridge.jobs.intake import Intake
 from bridge.jobs.model import DeliveryState, Fingerprint, JobRequest, JobState, PlannedDelivery
 from bridge.jobs.records import JobDetail
 from bridge.media.musical_context import Told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +41,9 @@ CODED_FRAMES: Final = 4096
 """libsndfile's Vorbis puts a whole block on the stack."""
 
 CARRIED_TAGS: Final = frozenset({"title", "artist", "album", "genre", "date", "tracknumber", "copyright"})
+
+CLIPPED: Final = "beyond full scale were clipped"
+PLAYERS_CLIP: Final = "are beyond full scale, which players clip: turn the mix down"
 
 Words = list[str]
 
@@ -113,6 +116,9 @@ def write_as(
         blocks = resampled(job.source, singles, rate_hz, made_hz, channels)
     if bits is not None and not target.has_depth:
         notes.append(f"{extension} has no depth: the {bits} bits say nothing")
+    loud = _TooLoud()
+    if not target.has_depth:  # it keeps what is beyond full scale, and players cut it off
+        blocks = loud.heard(blocks)
     is_dithered = is_changed or made_hz != own.rate_hz if dither is None else dither
     asked = Asked(
         job.source, own, blocks, job.folder, name, extension, made_hz, channels, bits, start_frame,
@@ -120,7 +126,7 @@ def write_as(
     )  # fmt: skip
     path, more = target.write(asked)
     made = TARGETS[path.suffix[1:]]
-    notes += more
+    notes += [*more, *loud.words(PLAYERS_CLIP)]
     about = {"note": ", ".join(notes)} if notes else {}
     return {"role": name, "file": path.name, "media_type": made.media_type, "about": about}
 
@@ -155,10 +161,10 @@ def _as_samples(asked: Asked) -> tuple[Path, Words]:
         if _has_more(own):
             words.append(f"markers and other chunks of the {own.container} are not kept in the {container}")
     is_coarser = FINENESS[subtype] < FINENESS[own.subtype]
-    clipping = _Clipping()
+    loud = _TooLoud()
     is_exact = subtype in PCM_BITS and (asked.bits is not None or container == "FLAC")
     written = write_set(
-        {asked.name: clipping.of(asked.blocks, PCM_BITS[subtype]) if is_exact else asked.blocks},
+        {asked.name: _clipped(loud.heard(asked.blocks), PCM_BITS[subtype]) if is_exact else asked.blocks},
         replace(like, subtype=WORKED_ON) if asked.is_dithered else like,
         asked.folder,
         channels=asked.channels,
@@ -169,7 +175,7 @@ def _as_samples(asked: Asked) -> tuple[Path, Words]:
         is_changed=asked.is_changed or is_coarser or asked.rate_hz != own.rate_hz,
         check=asked.check,
     )
-    return written.paths[asked.name], [*words, *clipping.words(), *written.warnings]
+    return written.paths[asked.name], [*words, *loud.words(CLIPPED), *written.warnings]
 
 
 def _has_more(own: AudioFormat) -> bool:
@@ -192,35 +198,24 @@ def _depth(own: AudioFormat, bits: int | None, *, is_flac: bool) -> tuple[str, W
 
 
 @dataclass
-class _Clipping:
-    """Somebody who names a depth gets it: what is beyond full scale is cut off, counted and told."""
-
-    count: int = field(default=0)
-
-    def of(self, blocks: Iterator[Floats], bits: int) -> Iterator[Floats]:
-        highest = np.float32(1 - 2.0 ** (1 - min(bits, FLAC_BITS)))
-        for block in blocks:
-            self.count += int(np.count_nonzero((block > 1) | (block < -1)))
-            yield np.minimum(np.maximum(block, np.float32(-1)), highest)
-
-    def words(self) -> Words:
-        return [f"{self.count:,} samples beyond full scale were clipped"] if self.count else []
-
-
-@dataclass
 class _TooLoud:
-    """Lossy formats keep what is beyond full scale, and players cut it off."""
+    """Counts what is beyond full scale on its way."""
 
-    count: int = field(default=0)
+    count: int = 0
 
-    def of(self, blocks: Iterator[Floats]) -> Iterator[Floats]:
+    def heard(self, blocks: Iterator[Floats]) -> Iterator[Floats]:
         for block in blocks:
             self.count += int(np.count_nonzero((block > 1) | (block < -1)))
             yield block
 
-    def words(self) -> Words:
-        words = f"{self.count:,} samples are beyond full scale, which players clip: turn the mix down"
-        return [words] if self.count else []
+    def words(self, what_then: str) -> Words:
+        return [f"{self.count:,} samples {what_then}"] if self.count else []
+
+
+def _clipped(blocks: Iterator[Floats], bits: int) -> Iterator[Floats]:
+    """Somebody who names a depth gets it: what is beyond full scale is cut off."""
+    highest = np.float32(1 - 2.0 ** (1 - min(bits, FLAC_BITS)))
+    return (np.minimum(np.maximum(block, np.float32(-1)), highest) for block in blocks)
 
 
 # What libsndfile codes
@@ -228,7 +223,7 @@ class _TooLoud:
 
 def _coded(asked: Asked) -> tuple[Path, Words]:
     temp = hidden_beside(asked.path)
-    tags, loudness = _tags(asked.source), _TooLoud()
+    tags = _tags(asked.source)
     try:
         with told_of_coding(asked.path):
             coding = CODINGS[asked.extension]
@@ -237,13 +232,13 @@ def _coded(asked: Asked) -> tuple[Path, Words]:
             ) as file:
                 for name, text in tags.items():
                     setattr(file, name, text)
-                for block in loudness.of(asked.blocks):
+                for block in asked.blocks:
                     for at in range(0, len(block), CODED_FRAMES):
                         file.write(block[at : at + CODED_FRAMES])
             temp.replace(asked.path)
     finally:
         discard(temp)
-    return asked.path, loudness.words()
+    return asked.path, []
 
 
 def _tags(source: Path) -> Mapping[str, str]:

@@ -14,7 +14,7 @@ from bridge.media.raw_pcm import Samples
 
 
 def material_of(job: AudioJob) -> str:
-    """ "speech" or "music": when in doubt, music, which every treatment of speech would spoil."""
+    """Either "speech" or "music": when in doubt, music, which every treatment of speech would spoil."""
     with closing(source_at(job, noise_material.RATE_HZ, "hearing what it is", channels=1)) as blocks:
         return "speech" if noise_material.is_speech(blocks) else "music"
 
